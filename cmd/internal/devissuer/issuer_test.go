@@ -144,8 +144,8 @@ func TestNoKeyInText(t *testing.T) {
 			t.Errorf("%s prints %s, want %s", format, got, want)
 		}
 	}
-	if got, err := json.Marshal(is); err != nil || string(got) != "{}" {
-		t.Errorf("JSON is %s, %v; want {}", got, err)
+	if got, err := json.Marshal([]any{is}); err != nil || string(got) != "[{}]" {
+		t.Errorf("JSON is %s, %v; want [{}]", got, err)
 	}
 }
 
