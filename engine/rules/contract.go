@@ -1,0 +1,141 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"regent/engine"
+)
+
+var contextKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// decision reads the entrypoint's document by the contract of DESIGN.md §4. What
+// is absent has its default; what has the wrong type is an error.
+func decision(doc ast.Object) (engine.Decision, error) {
+	var d engine.Decision
+	var allow bool
+	if v, ok := get(doc, "allow"); ok {
+		b, ok := v.(ast.Boolean)
+		if !ok {
+			return engine.Decision{}, wrongType("authz.allow", v, "a boolean")
+		}
+		allow = bool(b)
+	}
+	for _, name := range []string{"deny", "platform_deny"} {
+		reasons, err := denials(doc, name)
+		if err != nil {
+			return engine.Decision{}, err
+		}
+		d.Reasons = append(d.Reasons, reasons...)
+	}
+	// The platform comes last: a tenant cannot overwrite what it sets.
+	for _, name := range []string{"context", "platform_context"} {
+		if err := addContext(doc, name, &d); err != nil {
+			return engine.Decision{}, err
+		}
+	}
+	var err error
+	if d.PrincipalID, err = text(doc, "principal_id"); err != nil {
+		return engine.Decision{}, err
+	}
+	if d.UsageKey, err = text(doc, "usage_key"); err != nil {
+		return engine.Decision{}, err
+	}
+	d.Allow = allow && len(d.Reasons) == 0
+	return d, nil
+}
+
+func get(doc ast.Object, key string) (ast.Value, bool) {
+	t := doc.Get(ast.InternedTerm(key))
+	if t == nil {
+		return nil, false
+	}
+	return t.Value, true
+}
+
+func denials(doc ast.Object, name string) ([]string, error) {
+	v, ok := get(doc, name)
+	if !ok {
+		return nil, nil
+	}
+	set, ok := v.(ast.Set)
+	if !ok {
+		return nil, wrongType(ruleName(name), v, "a set of strings")
+	}
+	var reasons []string
+	for _, t := range set.Slice() {
+		s, ok := t.Value.(ast.String)
+		if !ok {
+			return nil, wrongType("an element of "+ruleName(name), t.Value, "a string")
+		}
+		reasons = append(reasons, string(s))
+	}
+	return reasons, nil
+}
+
+func addContext(doc ast.Object, name string, d *engine.Decision) error {
+	v, ok := get(doc, name)
+	if !ok {
+		return nil
+	}
+	object, ok := v.(ast.Object)
+	if !ok {
+		return wrongType(ruleName(name), v, "an object")
+	}
+	if d.Context == nil {
+		d.Context = make(map[string]any, object.Len())
+	}
+	return object.Iter(func(k, v *ast.Term) error {
+		key, ok := k.Value.(ast.String)
+		if !ok {
+			return wrongType("a key of "+ruleName(name), k.Value, "a string")
+		}
+		if !contextKey.MatchString(string(key)) || key == "claims" {
+			return &EvalError{Code: "contract", Message: fmt.Sprintf("%s: key %q is refused: use letters, digits and underscores, and not claims", ruleName(name), string(key))}
+		}
+		if engine.ReservedContext(string(key)) {
+			return &EvalError{Code: "contract", Message: fmt.Sprintf("%s: %s is set by Regent", ruleName(name), string(key))}
+		}
+		switch value := v.Value.(type) {
+		case ast.String:
+			d.Context[string(key)] = string(value)
+		case ast.Boolean:
+			d.Context[string(key)] = bool(value)
+		case ast.Number:
+			d.Context[string(key)] = json.Number(value)
+		default:
+			return wrongType(ruleName(name)+"."+string(key), v.Value, "a string, a number or a boolean")
+		}
+		return nil
+	})
+}
+
+func text(doc ast.Object, name string) (string, error) {
+	v, ok := get(doc, name)
+	if !ok {
+		return "", nil
+	}
+	s, ok := v.(ast.String)
+	if !ok {
+		return "", wrongType(ruleName(name), v, "a string")
+	}
+	return string(s), nil
+}
+
+func wrongType(what string, v ast.Value, want string) error {
+	return &EvalError{Code: "contract", Message: fmt.Sprintf("%s is %s; the contract wants %s", what, ast.ValueName(v), want)}
+}
+
+func ruleName(name string) string {
+	switch name {
+	case "platform_deny":
+		return "platform.deny"
+	case "platform_context":
+		return "platform.context"
+	default:
+		return "authz." + name
+	}
+}
