@@ -15,11 +15,17 @@ package lib.methods
 safe := {"GET", "HEAD", "OPTIONS", "$connect"}
 
 # METADATA
-# title: A method is in a list
-# description: |
-#   True if the list names the method. ANY in the list stands for every method, as in
-#   an API Gateway route.
-# scope: document
-listed(method, list) if method in list
+# title: Every method of an API Gateway route
+# scope: rule
+all := {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 
-listed(_, list) if "ANY" in list
+# METADATA
+# title: The methods that a list names
+# description: |
+#   A list of methods as a set. ANY in the list stands for every method, as it does in
+#   an API Gateway route. Nothing of the request is looked at, so that what remains for
+#   the request is one question: is its method in the set?
+# scope: document
+named(list) := all if "ANY" in list
+
+named(list) := {method | some method in list} if not "ANY" in list

@@ -27,7 +27,7 @@ default allow := false
 # scope: rule
 allow if {
 	some permission in permissions
-	methods.listed(input.method, permission.methods)
+	input.method in methods.named(permission.methods)
 	input.route == permission.route
 }
 
@@ -36,7 +36,7 @@ allow if {
 # scope: rule
 allow if {
 	some permission in permissions
-	methods.listed(input.method, permission.methods)
+	input.method in methods.named(permission.methods)
 	glob.match(permission.path, ["/"], input.path)
 }
 
