@@ -1,0 +1,101 @@
+package dir
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"regent/tenants"
+)
+
+// anyMethod is how API Gateway writes ANY in the documents that it exports.
+const anyMethod = "x-amazon-apigateway-any-method"
+
+// spec reads the routes of an OpenAPI 3 document. Server URLs are not looked at:
+// the stage and a custom domain's base path are not part of a route.
+func (f *files) spec(p string) []tenants.Route {
+	content, ok := f.read(p, maxSpec)
+	if !ok {
+		return nil
+	}
+	doc, err := parseSpec(content)
+	if err != nil {
+		f.errs.add(FileError{File: p, Message: err.Error(), Hint: "references to other files are not followed: bundle the document into one file"})
+		return nil
+	}
+	if !strings.HasPrefix(doc.OpenAPI, "3.") {
+		f.errs.addf(p, "not an OpenAPI 3 document: openapi is %q", doc.OpenAPI)
+		return nil
+	}
+	var routes []tenants.Route
+	for template, item := range doc.Paths.Map() {
+		for _, method := range methods(item) {
+			route, err := specRoute(method, template)
+			if err != nil {
+				f.errs.add(specError(p, item, err))
+				continue
+			}
+			routes = append(routes, route)
+		}
+	}
+	slices.SortFunc(routes, func(a, b tenants.Route) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
+	})
+	return slices.Compact(routes)
+}
+
+// parseSpec parses a document that comes from outside: the parser may not take the
+// process with it.
+func parseSpec(content []byte) (doc *openapi3.T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			doc, err = nil, fmt.Errorf("not an OpenAPI 3 document: %v", r)
+		}
+	}()
+	loader := &openapi3.Loader{IncludeOrigin: true} // external references stay refused
+	doc, err = loader.LoadFromData(content)
+	if err != nil {
+		return nil, fmt.Errorf("not an OpenAPI 3 document: %w", err)
+	}
+	return doc, nil
+}
+
+// methods returns the methods of a path item, in no order.
+func methods(item *openapi3.PathItem) []string {
+	var found []string
+	for method := range item.Operations() {
+		found = append(found, method)
+	}
+	if _, ok := item.Extensions[anyMethod]; ok {
+		found = append(found, tenants.AnyMethod)
+	}
+	return found
+}
+
+func specRoute(method, template string) (tenants.Route, error) {
+	// API Gateway exports an HTTP API's $default route under this path.
+	if template == "/$default" {
+		return tenants.ParseRoute("$default")
+	}
+	return tenants.ParseRoute(method + " " + template)
+}
+
+func specError(p string, item *openapi3.PathItem, err error) FileError {
+	e := FileError{File: p, Message: err.Error()}
+	if item.Origin != nil && item.Origin.Key != nil {
+		e.Line, e.Column = item.Origin.Key.Line, item.Origin.Key.Column
+	}
+	return e
+}
+
+// specPath checks the path of a document named in regent.yaml.
+func specPath(p string) error {
+	if !fs.ValidPath(p) || p == "." {
+		return fmt.Errorf("%q is not a path inside the workspace, such as openapi.yaml; routes in this file are a list", p)
+	}
+	return nil
+}
