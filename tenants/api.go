@@ -210,6 +210,9 @@ func (a API) Validate() error {
 	if a.Simple && a.Kind != HTTP {
 		p.add("simple", "only HTTP APIs have simple responses")
 	}
+	if a.Upstream != "" {
+		validateURL("upstream", a.Upstream, &p)
+	}
 	a.validateCache(&p)
 	return p.err()
 }

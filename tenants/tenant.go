@@ -241,8 +241,12 @@ func (v Provider) validateLeeway(at string, p *problems) {
 // providers are allowed.
 func validateURL(at, s string, p *problems) {
 	u, err := url.Parse(s)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		p.add(at, "%q is not an https URL without user information and fragment", s)
+	if err != nil {
+		p.add(at, "is not a URL") // which may have a password in it, so it is not repeated
+		return
+	}
+	if (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		p.add(at, "%q is not an https URL without user information and fragment", u.Redacted())
 	}
 }
 

@@ -39,7 +39,7 @@ func (l *loading) uniqueSelectors() {
 			for i, value := range t.value.Selectors.Of(kind) {
 				field := fmt.Sprintf("selectors.%ss[%d]", kind, i)
 				if other, twice := first[selector{kind, value}]; twice && value != "" {
-					t.fail(field, "", "%q already belongs to tenant %q (%s)", value, other.tenant.value.ID, other.tenant.position(other.field))
+					t.fail(field, "", "%q already names tenant %q (%s)", value, other.tenant.value.ID, other.tenant.position(other.field))
 					continue
 				}
 				first[selector{kind, value}] = holder{t, field}

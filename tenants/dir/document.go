@@ -110,8 +110,8 @@ func (d *document) failHint(n *yaml.Node, at, hint, format string, args ...any) 
 // validated adds the errors of a Validate method of what was read at a path,
 // unless the reading itself found fault with the same field.
 func (d *document) validated(at string, err error) {
-	if err == nil {
-		return
+	if err == nil || d.where[""] == nil {
+		return // nothing wrong, or nothing read
 	}
 	all := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -250,8 +250,16 @@ func describe(n *yaml.Node) string {
 	case "!!merge":
 		return "a merge key"
 	default:
-		return "a string"
+		return fmt.Sprintf("the string %q", cut(n.Value))
 	}
+}
+
+// cut keeps messages to a line.
+func cut(s string) string {
+	if runes := []rune(s); len(runes) > 40 {
+		return string(runes[:40]) + "…"
+	}
+	return s
 }
 
 // list reads a list into p.

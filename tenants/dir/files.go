@@ -40,7 +40,8 @@ type files struct {
 	warnings []Warning
 	// seen digests the path and content of everything read, in order.
 	seen hash.Hash
-	// dirs are the directories that what was read depends on.
+	// dirs are the directories that what was read depends on, and those above them.
+	// What is missing counts: it may come.
 	dirs map[string]bool
 }
 
@@ -62,7 +63,9 @@ const (
 // the workspace: a linked directory would be followed by some tools and not by
 // others, and rules would go missing.
 func (f *files) look(p string) kind {
-	f.dirs[path.Dir(p)] = true
+	for dir := path.Dir(p); !f.dirs[dir]; dir = path.Dir(dir) {
+		f.dirs[dir] = true
+	}
 	info, err := fs.Lstat(f.fsys, p)
 	if errors.Is(err, fs.ErrNotExist) {
 		return absent

@@ -107,15 +107,11 @@ func (l *loading) readAPIs() {
 }
 
 func (l *loading) readSpec(reg placed[tenants.API], p string) []tenants.Route {
-	if err := specPath(p); err != nil {
-		reg.fail("routes", "", "%v", err)
-		return nil
-	}
 	switch l.look(p) {
 	case absent:
-		reg.fail("routes", "", "there is no file %s in the workspace", p)
+		reg.fail("routes", "write a list for routes in this file", "there is no file %q in the workspace", p)
 	case directory:
-		reg.fail("routes", "", "%s is a directory", p)
+		reg.fail("routes", "", "%q is a directory", p)
 	case file:
 		return l.spec(p)
 	}
@@ -168,7 +164,7 @@ func (l *loading) readTenant(dir, id string) {
 		return
 	}
 	t := placed[tenants.Tenant]{value: d.readTenant(root), doc: d}
-	if t.value.ID != id {
+	if t.value.ID != id && d.where["id"] != nil {
 		t.fail("id", fmt.Sprintf("write id: %s, or rename the directory", id), "%q is not the name of the directory, %q", t.value.ID, id)
 	}
 	if ok {
@@ -243,6 +239,7 @@ func (l *loading) snapshot() (*Snapshot, error) {
 		schema:    l.schema,
 		warnings:  l.warnings,
 	}
+	slices.SortFunc(s.warnings, func(a, b Warning) int { return strings.Compare(a.File, b.File) })
 	for _, r := range l.regs {
 		s.apis = append(s.apis, r.value)
 	}

@@ -24,7 +24,7 @@ func (f *files) spec(p string) []tenants.Route {
 	}
 	doc, err := parseSpec(content)
 	if err != nil {
-		f.errs.add(FileError{File: p, Message: err.Error(), Hint: "references to other files are not followed: bundle the document into one file"})
+		f.errs.add(unreadable(p, err))
 		return nil
 	}
 	if !strings.HasPrefix(doc.OpenAPI, "3.") {
@@ -53,15 +53,25 @@ func (f *files) spec(p string) []tenants.Route {
 func parseSpec(content []byte) (doc *openapi3.T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			doc, err = nil, fmt.Errorf("not an OpenAPI 3 document: %v", r)
+			doc, err = nil, fmt.Errorf("the parser gave up: %v", r)
 		}
 	}()
 	loader := &openapi3.Loader{IncludeOrigin: true} // external references stay refused
-	doc, err = loader.LoadFromData(content)
-	if err != nil {
-		return nil, fmt.Errorf("not an OpenAPI 3 document: %w", err)
+	return loader.LoadFromData(content)
+}
+
+func unreadable(p string, err error) FileError {
+	e := FileError{File: p}
+	text := err.Error()
+	if strings.Contains(text, "disallowed external reference") {
+		e.Hint = "references to other files are not followed: bundle the document into one file"
 	}
-	return doc, nil
+	// The parser tries JSON first and tells of both; YAML includes JSON.
+	if _, after, both := strings.Cut(text, ", yaml error: "); both {
+		text = after
+	}
+	e.Message = "not an OpenAPI 3 document: " + text
+	return e
 }
 
 // methods returns the methods of a path item, in no order.
@@ -93,9 +103,9 @@ func specError(p string, item *openapi3.PathItem, err error) FileError {
 }
 
 // specPath checks the path of a document named in regent.yaml.
-func specPath(p string) error {
+func specPath(p string) (string, error) {
 	if !fs.ValidPath(p) || p == "." {
-		return fmt.Errorf("%q is not a path inside the workspace, such as openapi.yaml; routes in this file are a list", p)
+		return "", fmt.Errorf("%q is neither a list of routes nor a path inside the workspace, such as openapi.yaml", p)
 	}
-	return nil
+	return p, nil
 }

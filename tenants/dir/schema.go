@@ -43,7 +43,7 @@ func (d *document) provider(p *tenants.Provider) read {
 			"audiences":     texts(d, &p.Audiences),
 			"algorithms":    texts(d, &p.Algorithms),
 			"jwks":          d.keySource(&p.JWKS),
-			"leeway":        parsed(d, &p.Leeway, parseDuration),
+			"leeway":        duration(d, &p.Leeway),
 			"claims":        object(d, &p.Claims),
 			"introspection": text(d, &p.Introspection),
 			"client_id":     text(d, &p.ClientID),
@@ -119,12 +119,19 @@ func (d *document) keySet(n *yaml.Node, at string, v any, p *tenants.KeySource) 
 	p.Inline = inline
 }
 
-func parseDuration(s string) (time.Duration, error) {
-	v, err := time.ParseDuration(s)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not a duration such as 300s", s)
+// duration reads a duration such as 300s into p. A number alone has no unit.
+func duration(d *document, p *time.Duration) read {
+	return func(n *yaml.Node, at string) {
+		if !d.is(n, yaml.ScalarNode, at, "a duration such as 300s") {
+			return
+		}
+		v, err := time.ParseDuration(n.Value)
+		if err != nil || n.ShortTag() != "!!str" {
+			d.fail(n, at, "want a duration such as 300s, this is %s", describe(n))
+			return
+		}
+		*p = v
 	}
-	return v, nil
 }
 
 // registration is one API of regent.yaml and the document that its routes are in.
@@ -138,7 +145,7 @@ type registration struct {
 func (d *document) readAPIs(n *yaml.Node) []registration {
 	var regs []registration
 	d.mapping(n, "", fields{"apis": list(d, &regs, d.registration)})
-	if d.where["apis"] == nil && !d.covered("apis") && n.Kind == yaml.MappingNode {
+	if d.where[""] != nil && d.where["apis"] == nil && !d.covered("apis") {
 		d.failHint(n, "apis", "write apis: [] if there are none yet", "required: the APIs that this workspace guards")
 	}
 	for i, r := range regs {
@@ -160,7 +167,7 @@ func (d *document) registration(r *registration) read {
 			"simple":          boolean(d, &a.Simple),
 			"cache": func(n *yaml.Node, at string) {
 				d.mapping(n, at, fields{
-					"ttl":      parsed(d, &a.Cache.TTL, parseDuration),
+					"ttl":      duration(d, &a.Cache.TTL),
 					"identity": list(d, &a.Cache.Identity, source),
 				})
 			},
@@ -174,7 +181,7 @@ func (d *document) registration(r *registration) read {
 func (d *document) routes(r *registration) read {
 	return func(n *yaml.Node, at string) {
 		if n.Kind == yaml.ScalarNode {
-			text(d, &r.spec)(n, at)
+			parsed(d, &r.spec, specPath)(n, at)
 			return
 		}
 		list(d, &r.api.Routes, func(p *tenants.Route) read {
