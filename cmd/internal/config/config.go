@@ -1,0 +1,200 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+)
+
+const prefix = "REGENT_"
+
+// Bounds of Config.EvalTimeout.
+const (
+	DefaultEvalTimeout = 50 * time.Millisecond
+	MinEvalTimeout     = time.Millisecond
+	MaxEvalTimeout     = 5 * time.Second
+)
+
+// Config is what the REGENT_ variables say.
+type Config struct {
+	// Store is REGENT_STORE. Required.
+	Store Store
+	// EvalTimeout is REGENT_EVAL_TIMEOUT: what one evaluation of rules may take.
+	EvalTimeout time.Duration
+	// AllowPrivate is REGENT_ALLOW_PRIVATE_PROVIDERS: whether identity providers may
+	// be at private addresses and without TLS. For development only.
+	AllowPrivate bool
+	// LogLevel is REGENT_LOG_LEVEL, for operational messages. Decisions are logged
+	// at every level.
+	LogLevel slog.Level
+}
+
+// Store names where tenants and their rules are.
+type Store struct {
+	// Scheme is "dir".
+	Scheme string
+	// Name is the directory, relative to the working directory or absolute.
+	Name string
+}
+
+// String returns the form that ParseStore reads.
+func (s Store) String() string { return s.Scheme + ":" + s.Name }
+
+// schemes are the stores that this build has, as an operator writes them.
+func schemes() []string { return []string{"dir:PATH"} }
+
+// ParseStore reads SCHEME:NAME.
+func ParseStore(s string) (Store, error) {
+	scheme, name, ok := strings.Cut(s, ":")
+	if !ok || scheme != "dir" {
+		return Store{}, fmt.Errorf("%q is not a store that this build knows: use %s", s, strings.Join(schemes(), " or "))
+	}
+	if name == "" {
+		return Store{}, fmt.Errorf("%q names no directory: use dir:PATH", s)
+	}
+	return Store{Scheme: scheme, Name: name}, nil
+}
+
+// setting is one variable: what reads its value.
+type setting struct {
+	name string
+	read func(*Config, string) error
+}
+
+func settings() []setting {
+	return []setting{
+		{"REGENT_ALLOW_PRIVATE_PROVIDERS", readAllowPrivate},
+		{"REGENT_EVAL_TIMEOUT", readEvalTimeout},
+		{"REGENT_ISOLATION", readIsolation},
+		{"REGENT_LOG_LEVEL", readLogLevel},
+		{"REGENT_MAX_STALE", uselessWithDir},
+		{"REGENT_MUST_REFRESH", uselessWithDir},
+		{"REGENT_REFRESH", uselessWithDir},
+		{"REGENT_STORE", readStore},
+	}
+}
+
+// FromEnviron reads the configuration from NAME=VALUE strings as os.Environ returns
+// them. Names without the prefix REGENT_ are not looked at. The error joins
+// everything that is wrong; values of unknown variables are not in it.
+func FromEnviron(environ []string) (Config, error) {
+	c := Config{EvalTimeout: DefaultEvalTimeout}
+	var problems []error
+	known := settings()
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		i := slices.IndexFunc(known, func(s setting) bool { return s.name == name })
+		if i < 0 {
+			problems = append(problems, fmt.Errorf("%s is not a setting: did you mean %s?", name, nearest(name)))
+			continue
+		}
+		if value == "" {
+			problems = append(problems, fmt.Errorf("%s is empty: give it a value, or remove it for the default", name))
+			continue
+		}
+		if err := known[i].read(&c, value); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	if c.Store == (Store{}) && !slices.ContainsFunc(environ, func(e string) bool { return strings.HasPrefix(e, "REGENT_STORE=") }) {
+		problems = append(problems, fmt.Errorf("REGENT_STORE is not set: set it to %s", strings.Join(schemes(), " or ")))
+	}
+	if len(problems) > 0 {
+		return Config{}, errors.Join(problems...)
+	}
+	return c, nil
+}
+
+func readStore(c *Config, value string) (err error) {
+	c.Store, err = ParseStore(value)
+	return err
+}
+
+func readEvalTimeout(c *Config, value string) error {
+	d, err := time.ParseDuration(value)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 50ms", value)
+	}
+	if d < MinEvalTimeout || d > MaxEvalTimeout {
+		return fmt.Errorf("%s is not from %s to %s", d, MinEvalTimeout, MaxEvalTimeout)
+	}
+	c.EvalTimeout = d
+	return nil
+}
+
+func readAllowPrivate(c *Config, value string) error {
+	switch value {
+	case "true":
+		c.AllowPrivate = true
+	case "false":
+	default:
+		return fmt.Errorf("%q is neither true nor false", value)
+	}
+	return nil
+}
+
+func readLogLevel(c *Config, value string) error {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	level, ok := levels[value]
+	if !ok {
+		return fmt.Errorf("%q is not a level: debug, info, warn or error", value)
+	}
+	c.LogLevel = level
+	return nil
+}
+
+// readIsolation accepts only what this build does, so that nobody believes in a
+// wall that is not there.
+func readIsolation(_ *Config, value string) error {
+	switch value {
+	case "none":
+		return nil
+	case "process":
+		return errors.New("this build evaluates rules in its own process and cannot isolate them: run it only with rules that you trust, and say so with none")
+	default:
+		return fmt.Errorf("%q is neither none nor process", value)
+	}
+}
+
+// uselessWithDir refuses the settings of a store's cache: a directory is read once,
+// at the start, and is never stale.
+func uselessWithDir(*Config, string) error {
+	return errors.New("does nothing with a dir: store, which is read once at the start: remove it")
+}
+
+// nearest returns the known name that differs least from name.
+func nearest(name string) string {
+	known := settings()
+	return slices.MinFunc(known, func(a, b setting) int {
+		return distance(name, a.name) - distance(name, b.name)
+	}).name
+}
+
+// distance is the number of bytes to insert, delete or replace (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,111 @@
+package config_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"regent/cmd/internal/config"
+)
+
+func TestFromEnviron(t *testing.T) {
+	t.Parallel()
+	store := config.Store{Scheme: "dir", Name: "workspace"}
+	tests := []struct {
+		name    string
+		environ []string
+		want    config.Config
+	}{
+		{
+			name:    "defaults",
+			environ: []string{"REGENT_STORE=dir:workspace", "PATH=/bin", "AWS_REGION=eu-west-1", "XREGENT_Y=1"},
+			want:    config.Config{Store: store, EvalTimeout: 50 * time.Millisecond},
+		},
+		{
+			name: "everything",
+			environ: []string{
+				"REGENT_STORE=dir:workspace", "REGENT_EVAL_TIMEOUT=80ms", "REGENT_ALLOW_PRIVATE_PROVIDERS=true",
+				"REGENT_LOG_LEVEL=debug", "REGENT_ISOLATION=none",
+			},
+			want: config.Config{Store: store, EvalTimeout: 80 * time.Millisecond, AllowPrivate: true, LogLevel: slog.LevelDebug},
+		},
+		{
+			name:    "private providers refused in so many words",
+			environ: []string{"REGENT_STORE=dir:workspace", "REGENT_ALLOW_PRIVATE_PROVIDERS=false", "REGENT_LOG_LEVEL=error"},
+			want:    config.Config{Store: store, EvalTimeout: 50 * time.Millisecond, LogLevel: slog.LevelError},
+		},
+		{
+			name:    "a path with colons",
+			environ: []string{"REGENT_STORE=dir:/srv/a:b"},
+			want:    config.Config{Store: config.Store{Scheme: "dir", Name: "/srv/a:b"}, EvalTimeout: 50 * time.Millisecond},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := config.FromEnviron(tt.environ)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFromEnvironRefuses(t *testing.T) {
+	t.Parallel()
+	const dir = "REGENT_STORE=dir:workspace"
+	tests := []struct {
+		name    string
+		environ []string
+		want    []string
+	}{
+		{"no store", nil, []string{"REGENT_STORE is not set: set it to dir:PATH"}},
+		{"empty", []string{"REGENT_STORE="}, []string{"REGENT_STORE is empty"}},
+		{"unknown store", []string{"REGENT_STORE=s3:bucket"}, []string{`"s3:bucket" is not a store that this build knows: use dir:PATH`}},
+		{"no scheme", []string{"REGENT_STORE=workspace"}, []string{"use dir:PATH"}},
+		{"no directory", []string{"REGENT_STORE=dir:"}, []string{"names no directory"}},
+		{"misspelt", []string{dir, "REGENT_EVAL_TIME=1s"}, []string{"REGENT_EVAL_TIME is not a setting: did you mean REGENT_EVAL_TIMEOUT?"}},
+		{"lower case", []string{dir, "REGENT_log_level=debug"}, []string{"did you mean REGENT_LOG_LEVEL?"}},
+		{"no duration", []string{dir, "REGENT_EVAL_TIMEOUT=50"}, []string{`REGENT_EVAL_TIMEOUT: "50" is not a duration such as 50ms`}},
+		{"no time at all", []string{dir, "REGENT_EVAL_TIMEOUT=0s"}, []string{"0s is not from 1ms to 5s"}},
+		{"too much time", []string{dir, "REGENT_EVAL_TIMEOUT=1m"}, []string{"1m0s is not from 1ms to 5s"}},
+		{"no boolean", []string{dir, "REGENT_ALLOW_PRIVATE_PROVIDERS=1"}, []string{`"1" is neither true nor false`}},
+		{"no level", []string{dir, "REGENT_LOG_LEVEL=INFO"}, []string{`"INFO" is not a level`}},
+		{"a wall that is not there", []string{dir, "REGENT_ISOLATION=process"}, []string{"cannot isolate"}},
+		{"no isolation known", []string{dir, "REGENT_ISOLATION=vm"}, []string{`"vm" is neither none nor process`}},
+		{"a setting that does nothing", []string{dir, "REGENT_REFRESH=10s"}, []string{"REGENT_REFRESH: does nothing with a dir: store"}},
+		{"all of it at once", []string{"REGENT_LOG_LEVEL=x", "REGENT_X=1", "REGENT_MAX_STALE=1h", "REGENT_MUST_REFRESH=1m"},
+			[]string{"REGENT_LOG_LEVEL", "REGENT_X is not", "REGENT_MAX_STALE: does", "REGENT_MUST_REFRESH: does", "REGENT_STORE is not set"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := config.FromEnviron(tt.environ)
+			if err == nil {
+				t.Fatalf("accepted as %+v", got)
+			}
+			if got != (config.Config{}) {
+				t.Errorf("a configuration came with the error: %+v", got)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error does not say %q:\n%v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestUnknownValuesStayUnsaid(t *testing.T) {
+	t.Parallel()
+	_, err := config.FromEnviron([]string{"REGENT_STORE=dir:x", "REGENT_CLIENT_SECRET=canary"})
+	if err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("got %v", err)
+	}
+}
