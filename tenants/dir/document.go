@@ -214,7 +214,7 @@ func (d *document) unknown(key *yaml.Node, at string, known fields) {
 
 // nearestName returns the name that a misspelling probably means, or "".
 func nearestName(s string, names []string) string {
-	best, near := 1+max(2, len(s)/3), ""
+	best, near := 2+max(0, len(s)-1)/3, "" // one slip, and another for each three letters
 	for _, name := range names {
 		if n := levenshtein.Distance(strings.ToLower(s), name, nil); n < best {
 			best, near = n, name

@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -94,23 +95,30 @@ func (f *files) look(p string) kind {
 
 // read returns the content of a file of at most limit bytes.
 func (f *files) read(p string, limit int) ([]byte, bool) {
-	in, err := f.fsys.Open(p)
+	content, err := f.content(p, limit)
 	if err != nil {
 		f.errs.addf(p, "%v", cause(err))
 		return nil, false
 	}
-	defer in.Close()
-	content, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
-	if err != nil {
-		f.errs.addf(p, "%v", cause(err))
-		return nil, false
-	}
-	f.account(p, content)
 	if len(content) > limit {
 		f.errs.addf(p, "larger than %d bytes", limit)
 		return nil, false
 	}
 	return content, true
+}
+
+// content returns a file's first limit+1 bytes at most.
+func (f *files) content(p string, limit int) ([]byte, error) {
+	in, err := f.fsys.Open(p)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	content, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
+	if err == nil {
+		f.account(p, content)
+	}
+	return content, err
 }
 
 func (f *files) account(p string, content []byte) {
@@ -145,16 +153,26 @@ func (f *files) tree(root, dir string, left *int) []tenants.File {
 		case !bundled(rel):
 			f.ignored(p)
 		default:
-			content, ok := f.read(p, *left)
-			if !ok {
-				*left = -1 // one message is enough
-				continue
-			}
-			*left -= len(content)
-			found = append(found, tenants.File{Path: rel, Content: content})
+			found = append(found, f.member(root, p, rel, left)...)
 		}
 	}
 	return found
+}
+
+// member reads one file of a bundle.
+func (f *files) member(root, p, rel string, left *int) []tenants.File {
+	content, err := f.content(p, *left)
+	switch {
+	case err != nil:
+		f.errs.addf(p, "%v", cause(err))
+	case len(content) > *left:
+		f.errs.addf(cmp.Or(root, "platform"), "the files of a bundle may have %d bytes together, and %s is past that", tenants.MaxBundle, p)
+		*left = -1 // saying it once is enough
+	default:
+		*left -= len(content)
+		return []tenants.File{{Path: rel, Content: content}}
+	}
+	return nil
 }
 
 // bundled reports whether OPA's bundle format has a place for a file: Rego, data in
