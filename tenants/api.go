@@ -109,12 +109,17 @@ func (s *Source) UnmarshalText(b []byte) (err error) {
 type Route struct {
 	// Method is an HTTP method in capitals, or ANY.
 	Method string
-	// Path is the template: / and segments, {name}, and {name+} at the end.
+	// Path is the template: / and segments, {name}, and {name+} at the end; or
+	// DefaultRoute.
 	Path string
 }
 
-// AnyMethod is API Gateway's word for every method.
-const AnyMethod = "ANY"
+// AnyMethod is API Gateway's word for every method, DefaultRoute its word for the
+// route of an HTTP API that takes what no other does.
+const (
+	AnyMethod    = "ANY"
+	DefaultRoute = "$default"
+)
 
 // Methods returns the methods that an API Gateway route can have.
 func Methods() []string {
@@ -126,8 +131,8 @@ func Methods() []string {
 
 // ParseRoute reads "METHOD /template" or "$default".
 func ParseRoute(s string) (Route, error) {
-	if s == "$default" {
-		return Route{Method: AnyMethod, Path: "/{proxy+}"}, nil
+	if s == DefaultRoute {
+		return Route{Method: AnyMethod, Path: DefaultRoute}, nil
 	}
 	method, path, ok := strings.Cut(s, " ")
 	if !ok || (method != AnyMethod && !slices.Contains(Methods(), method)) {
@@ -168,7 +173,12 @@ func ParseRoute(s string) (Route, error) {
 }
 
 // String returns the form that ParseRoute reads.
-func (r Route) String() string { return r.Method + " " + r.Path }
+func (r Route) String() string {
+	if r.Path == DefaultRoute {
+		return DefaultRoute
+	}
+	return r.Method + " " + r.Path
+}
 
 // MarshalText makes routes strings in JSON and YAML.
 func (r Route) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
