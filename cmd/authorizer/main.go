@@ -1,0 +1,95 @@
+// Command authorizer is the Lambda function: it answers API Gateway's authorizer
+// events for every API and tenant of one store.
+//
+// It is configured by REGENT_ variables (DESIGN.md §12). Standard output has one
+// JSON line for each decision and nothing else; standard error has operational
+// messages, as JSON too. A configuration or a store that cannot be used ends the
+// process before it takes an event.
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"regent/cmd/internal/assemble"
+	"regent/cmd/internal/config"
+	"regent/engine"
+	"regent/tenants"
+	"regent/tenants/dir"
+)
+
+func main() {
+	f, err := setUp(os.Environ(), os.Stdout, os.Stderr)
+	if err != nil {
+		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("the function cannot start", "error", err.Error())
+		os.Exit(1)
+	}
+	log.SetFlags(0)
+	log.SetOutput(runtimeLog{f.messages})
+	lambda.Start(f)
+}
+
+// setUp builds the function from its environment.
+func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
+	c, err := config.FromEnviron(environ)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	messages := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	store, err := open(c.Store)
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", c.Store, err)
+	}
+	authorizer, err := assemble.Authorizer(assemble.Parts{
+		Store:        store,
+		AllowPrivate: c.AllowPrivate,
+		EvalTimeout:  c.EvalTimeout,
+		// The function logs what it answers, which is trouble where the engine was
+		// too late.
+		Log: func(engine.Record) {},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.AllowPrivate {
+		messages.Warn("identity providers may be at private addresses and without TLS: REGENT_ALLOW_PRIVATE_PROVIDERS is for development")
+	}
+	messages.Info("ready", "store", c.Store.String(), "isolation", "none", "eval_timeout", c.EvalTimeout.String())
+	return &function{
+		authorizer: authorizer,
+		decisions:  &decisionLog{w: stdout, id: assemble.NewID()},
+		messages:   messages,
+		margin:     defaultMargin,
+	}, nil
+}
+
+func open(s config.Store) (tenants.Store, error) {
+	switch s.Scheme {
+	case "dir":
+		// It is not watched: what is deployed with the function does not change.
+		return dir.Open(s.Name)
+	default:
+		return nil, fmt.Errorf("no such store in this build")
+	}
+}
+
+// runtimeLog takes what aws-lambda-go prints. It prints every error that the
+// function returns, and each 401 is one; those are decisions and have their line.
+type runtimeLog struct{ messages *slog.Logger }
+
+// Write logs one message.
+func (l runtimeLog) Write(p []byte) (int, error) {
+	text := strings.TrimSpace(string(p))
+	if strings.HasPrefix(text, `{"errorMessage":`) {
+		l.messages.Debug("event answered with an error", "error", text)
+	} else {
+		l.messages.Error("lambda runtime", "error", text)
+	}
+	return len(p), nil
+}

@@ -1,0 +1,57 @@
+package assemble_test
+
+import (
+	"regexp"
+	"testing"
+	"testing/fstest"
+
+	"regent/cmd/internal/assemble"
+	"regent/engine"
+	"regent/tenants/dir"
+)
+
+func TestAuthorizer(t *testing.T) {
+	t.Parallel()
+	store, err := dir.Load(fstest.MapFS{"regent.yaml": {Data: []byte(
+		"apis:\n  - {id: a1b2c3, kind: rest, credential: \"header:authorization\", tenant: [host], cache: {ttl: 0s}}\n",
+	)}}, "workspace")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := func(engine.Record) {}
+	tests := []struct {
+		name  string
+		parts assemble.Parts
+		ok    bool
+	}{
+		{"complete", assemble.Parts{Store: store, Log: log}, true},
+		{"no store", assemble.Parts{Log: log}, false},
+		{"no log", assemble.Parts{Store: store}, false},
+		{"nothing", assemble.Parts{}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a, err := assemble.Authorizer(tt.parts)
+			if (err == nil) != tt.ok || (a != nil) != tt.ok {
+				t.Fatalf("got %v, %v; want ok %t", a, err, tt.ok)
+			}
+			if tt.ok && (len(a.Salt) != 32 || a.Now == nil) {
+				t.Errorf("salt of %d bytes, clock %v", len(a.Salt), a.Now)
+			}
+		})
+	}
+}
+
+func TestNewID(t *testing.T) {
+	t.Parallel()
+	uuid4 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	seen := map[string]bool{}
+	for range 100 {
+		id := assemble.NewID()
+		if !uuid4.MatchString(id) || seen[id] {
+			t.Fatalf("%q is not a new UUID of version 4", id)
+		}
+		seen[id] = true
+	}
+}
