@@ -22,7 +22,6 @@ const (
 	CodeKeyUnusable         = "key_unusable"          // the key is weak, not for signatures or does not fit alg
 	CodeSignatureInvalid    = "signature_invalid"     // the signature does not verify
 	CodeTokenInactive       = "token_inactive"        // introspection does not say active: true
-	CodeNoProvider          = "no_provider"           // the tenant has no provider for this kind of token
 )
 
 // CodeProvider is the code of *engine.Trouble: a provider could not be asked.

@@ -90,15 +90,15 @@ func (s *keySet) add(member any) error {
 
 // find returns the key that a token was signed with: the one with its kid, or the
 // only one if the token has no kid.
-func (s *keySet) find(t *token) (*verificationKey, error) {
+func (s *keySet) find(kid keyID) (*verificationKey, error) {
 	key := s.only
-	if t.hasKeyID {
-		key = s.byID[t.kid]
+	if kid.has {
+		key = s.byID[kid.id]
 	}
 	switch {
 	case key != nil:
 		return key, nil
-	case t.hasKeyID:
+	case kid.has:
 		return nil, refuse(CodeKeyUnknown, "the key set has no key with the token's kid")
 	case s.size == 0:
 		return nil, refuse(CodeKeyUnknown, "the key set is empty")

@@ -3,6 +3,9 @@ package identity
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -15,9 +18,15 @@ import (
 // discovery documents.
 const maxSources = 1024
 
-// keySources finds a provider's key set and keeps it.
+const wellKnown = "/.well-known/openid-configuration"
+
+// keySources finds providers' key sets and keeps them. What is kept under a URL or
+// an issuer is public and the same for every tenant that names it.
 type keySources struct {
-	inline *lru.Cache[[sha256.Size]byte, parsedSet]
+	fetcher *fetcher
+	inline  *lru.Cache[[sha256.Size]byte, parsedSet]
+	sets    *remote[*keySet] // by URL
+	uris    *remote[string]  // jwks_uri, by issuer
 }
 
 type parsedSet struct {
@@ -25,8 +34,11 @@ type parsedSet struct {
 	err error
 }
 
-func newKeySources() *keySources {
-	return &keySources{inline: newLRU[[sha256.Size]byte, parsedSet](maxSources)}
+func newKeySources(f *fetcher, c clock) *keySources {
+	s := &keySources{fetcher: f, inline: newLRU[[sha256.Size]byte, parsedSet](maxSources)}
+	s.sets = newRemote(c, s.fetchSet)
+	s.uris = newRemote(c, s.discover)
+	return s
 }
 
 // newLRU makes a bounded cache. The only error that lru.New has is for a size that
@@ -39,12 +51,37 @@ func newLRU[K comparable, V any](size int) *lru.Cache[K, V] {
 	return cache
 }
 
-// of returns the provider's key set, good enough to look up the token's key in.
-func (s *keySources) of(ctx context.Context, p tenants.Provider, t *token, now time.Time) (*keySet, error) {
-	if len(p.JWKS.Inline) > 0 {
-		return s.ofInline(p.JWKS.Inline)
+// keyID is a token's kid, or that it has none.
+type keyID struct {
+	id  string
+	has bool
+}
+
+// of returns the provider's key set. One that was fetched and has not got the key is
+// fetched anew, if that was not done just now.
+func (s *keySources) of(ctx context.Context, p tenants.Provider, kid keyID, now time.Time) (*keySet, error) {
+	set, err := s.find(ctx, p, kid, now)
+	if err != nil {
+		return nil, &engine.Trouble{Code: CodeProvider, Err: err}
 	}
-	return nil, engine.Troublef(CodeProvider, "the provider says nowhere where its keys are")
+	return set, nil
+}
+
+func (s *keySources) find(ctx context.Context, p tenants.Provider, kid keyID, now time.Time) (*keySet, error) {
+	url := p.JWKS.URL
+	switch {
+	case len(p.JWKS.Inline) > 0:
+		return s.ofInline(p.JWKS.Inline)
+	case p.JWKS.Discovery:
+		var err error
+		url, err = s.uris.get(ctx, p.Issuer, now, func(string) bool { return true })
+		if err != nil {
+			return nil, err
+		}
+	case url == "":
+		return nil, errors.New("the provider's configuration does not say where its keys are")
+	}
+	return s.sets.get(ctx, url, now, func(set *keySet) bool { return !kid.has || set.byID[kid.id] != nil })
 }
 
 // ofInline parses a key set once for its digest.
@@ -55,8 +92,40 @@ func (s *keySources) ofInline(b []byte) (*keySet, error) {
 		parsed.set, parsed.err = parseKeySet(b)
 		s.inline.Add(digest, parsed)
 	}
-	if parsed.err != nil {
-		return nil, engine.Troublef(CodeProvider, "the inline key set: %w", parsed.err)
+	return parsed.set, parsed.err
+}
+
+func (s *keySources) fetchSet(ctx context.Context, url string) (*keySet, error) {
+	b, err := s.fetcher.get(ctx, url, maxKeySet)
+	if err != nil {
+		return nil, err
 	}
-	return parsed.set, nil
+	return parseKeySet(b)
+}
+
+// discover reads jwks_uri from an issuer's discovery document, which must be of that
+// very issuer (OpenID Connect Discovery 1.0 §4.3).
+func (s *keySources) discover(ctx context.Context, issuer string) (string, error) {
+	if strings.ContainsAny(issuer, "?#") {
+		return "", errors.New("an issuer with a query or a fragment has no discovery document")
+	}
+	b, err := s.fetcher.get(ctx, strings.TrimSuffix(issuer, "/")+wellKnown, maxKeySet)
+	if err != nil {
+		return "", err
+	}
+	document, err := decodeObject(b, maxKeySetDepth)
+	if err != nil {
+		return "", fmt.Errorf("the discovery document: %w", err)
+	}
+	if document["issuer"] != issuer {
+		return "", errors.New("the discovery document is another issuer's: its issuer must be the configured one, byte for byte")
+	}
+	uri, _ := document["jwks_uri"].(string)
+	if uri == "" {
+		return "", errors.New("the discovery document has no jwks_uri")
+	}
+	if _, err := s.fetcher.checkURL(uri); err != nil {
+		return "", fmt.Errorf("jwks_uri: %w", err)
+	}
+	return uri, nil
 }

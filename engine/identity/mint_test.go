@@ -170,7 +170,9 @@ func (m minted) token() string {
 }
 
 // publicJWK is the key as a JWK, with the key's name as its kid.
-func publicJWK(name string) members { return jwkOf(signingKeys()[name].Public()).with(members{"kid": name}) }
+func publicJWK(name string) members {
+	return jwkOf(signingKeys()[name].Public()).with(members{"kid": name})
+}
 
 func jwkOf(public crypto.PublicKey) members {
 	switch key := public.(type) {

@@ -22,8 +22,7 @@ type token struct {
 	compact   string
 	signed    string // the part of compact that the signature is over
 	alg       string
-	kid       string
-	hasKeyID  bool
+	kid       keyID
 	payload   []byte
 	claims    map[string]any // read from payload
 	signature []byte
@@ -128,7 +127,7 @@ func (t *token) readHeader(header map[string]any) error {
 	if !there {
 		return nil
 	}
-	if t.kid, t.hasKeyID = kid.(string); !t.hasKeyID || len(t.kid) > maxKeyID {
+	if t.kid.id, t.kid.has = kid.(string); !t.kid.has || len(t.kid.id) > maxKeyID {
 		return refuse(CodeTokenMalformed, "kid is not a string of at most 256 bytes")
 	}
 	return nil

@@ -33,15 +33,25 @@ type Config struct {
 // Verifier proves who a credential belongs to. Make it with New; it implements
 // engine.Verifier and may be used by many goroutines.
 type Verifier struct {
-	config Config
-	keys   *keySources
+	config       Config
+	keys         *keySources
+	memory       *memory
+	introspector *introspector
 }
 
 var _ engine.Verifier = (*Verifier)(nil)
 
 // New builds a Verifier with empty caches.
-func New(config Config) *Verifier {
-	return &Verifier{config: config, keys: newKeySources()}
+func New(config Config) *Verifier { return newVerifier(config, newClock()) }
+
+func newVerifier(config Config, c clock) *Verifier {
+	f := newFetcher(config)
+	return &Verifier{
+		config:       config,
+		keys:         newKeySources(f, c),
+		memory:       newMemory(config.Remember),
+		introspector: newIntrospector(config, f, c),
+	}
 }
 
 // Peek returns the claims that a JWT states, unproven. It returns false for opaque
@@ -59,6 +69,12 @@ func (v *Verifier) Verify(ctx context.Context, tenant tenants.Tenant, credential
 	if len(credential) > maxToken {
 		return engine.Identity{}, refuse(CodeTokenTooLong, "the token has more than 8192 bytes")
 	}
+	if endpoints := introspecting(tenant); len(endpoints) > 0 && !isJWTShaped(credential) {
+		return v.introspect(ctx, tenant, endpoints, credential, now)
+	}
+	if identity, ok := v.recall(ctx, tenant, credential, now); ok {
+		return identity, nil
+	}
 	t, err := parse(credential)
 	if err != nil {
 		return engine.Identity{}, err
@@ -70,44 +86,70 @@ func (v *Verifier) Verify(ctx context.Context, tenant tenants.Tenant, credential
 // order of the configuration. One that could not be asked might have accepted, so
 // its trouble outweighs the others' refusals.
 func (v *Verifier) verifyJWT(ctx context.Context, tenant tenants.Tenant, t *token, now time.Time) (engine.Identity, error) {
-	providers, err := candidates(tenant.Identity.Providers, t.claims)
-	if err != nil {
-		return engine.Identity{}, err
+	issuer, _ := t.claims["iss"].(string)
+	if issuer == "" {
+		return engine.Identity{}, refuse(CodeClaimMalformed, "iss is absent or not a string")
 	}
-	var refusal error
-	for _, p := range providers {
-		identity, err := v.verifyWith(ctx, p, t, now)
+	signing, introspecting := issuing(tenant, issuer)
+	switch {
+	case len(signing) > 0:
+	case len(introspecting) > 0:
+		return v.introspect(ctx, tenant, introspecting, t.compact, now)
+	default:
+		return engine.Identity{}, refuse(CodeIssuerUnknown, "no provider of the tenant has the issuer that the token states")
+	}
+	var verdict error
+	for _, p := range signing {
+		if !isAudience(t.claims["aud"], p.Audiences) {
+			continue
+		}
+		proof, err := v.verifyWith(ctx, p, t, now)
+		if err == nil {
+			v.memory.add(tenant, t.compact, proof)
+			return proof.identity, nil
+		}
+		verdict = graver(verdict, err)
+	}
+	if verdict == nil {
+		verdict = refuse(CodeAudienceMismatch, "aud names none of the provider's audiences")
+	}
+	return engine.Identity{}, verdict
+}
+
+// introspect asks endpoints in order until one says yes.
+func (v *Verifier) introspect(ctx context.Context, tenant tenants.Tenant, endpoints []tenants.Provider, token string, now time.Time) (engine.Identity, error) {
+	var verdict error
+	for _, p := range endpoints {
+		identity, err := v.introspector.prove(ctx, tenant, p, token, now)
 		if err == nil {
 			return identity, nil
 		}
-		refusal = graver(refusal, err)
+		verdict = graver(verdict, err)
 	}
-	return engine.Identity{}, refusal
+	return engine.Identity{}, verdict
 }
 
-// candidates are the providers with keys whose issuer the token states, and one of
-// whose audiences it names.
-func candidates(providers []tenants.Provider, claims map[string]any) ([]tenants.Provider, error) {
-	issuer, _ := claims["iss"].(string)
-	if issuer == "" {
-		return nil, refuse(CodeClaimMalformed, "iss is absent or not a string")
-	}
-	var issued, fit []tenants.Provider
-	for _, p := range providers {
-		if p.Introspection == "" && p.Issuer == issuer {
-			issued = append(issued, p)
-			if isAudience(claims["aud"], p.Audiences) {
-				fit = append(fit, p)
-			}
+func introspecting(tenant tenants.Tenant) (endpoints []tenants.Provider) {
+	for _, p := range tenant.Identity.Providers {
+		if p.Introspection != "" {
+			endpoints = append(endpoints, p)
 		}
 	}
-	switch {
-	case len(issued) == 0:
-		return nil, refuse(CodeIssuerUnknown, "no provider of the tenant has the issuer that the token states")
-	case len(fit) == 0:
-		return nil, refuse(CodeAudienceMismatch, "aud names none of the provider's audiences")
+	return endpoints
+}
+
+// issuing returns the providers with an issuer: those with keys, and endpoints.
+func issuing(tenant tenants.Tenant, issuer string) (signing, introspecting []tenants.Provider) {
+	for _, p := range tenant.Identity.Providers {
+		switch {
+		case p.Issuer != issuer:
+		case p.Introspection != "":
+			introspecting = append(introspecting, p)
+		default:
+			signing = append(signing, p)
+		}
 	}
-	return fit, nil
+	return signing, introspecting
 }
 
 // graver returns the first refusal, or the first trouble if there is any.
@@ -121,26 +163,26 @@ func graver(a, b error) error {
 
 // verifyWith judges a token by one provider's rules. Issuer and audience are known
 // to fit.
-func (v *Verifier) verifyWith(ctx context.Context, p tenants.Provider, t *token, now time.Time) (engine.Identity, error) {
+func (v *Verifier) verifyWith(ctx context.Context, p tenants.Provider, t *token, now time.Time) (proof, error) {
 	if !slices.Contains(p.Algorithms, t.alg) || !slices.Contains(tenants.Algorithms(), t.alg) {
-		return engine.Identity{}, refuse(CodeAlgorithmNotAllowed, "alg is not among the provider's algorithms")
+		return proof{}, refuse(CodeAlgorithmNotAllowed, "alg is not among the provider's algorithms")
 	}
-	identity, _, err := v.judge(p, t.claims, now)
+	identity, valid, err := v.judge(p, t.claims, now)
 	if err != nil {
-		return engine.Identity{}, err
+		return proof{}, err
 	}
-	set, err := v.keys.of(ctx, p, t, now)
+	keys, err := v.keys.of(ctx, p, t.kid, now)
 	if err != nil {
-		return engine.Identity{}, err
+		return proof{}, err
 	}
-	key, err := set.find(t)
+	key, err := keys.find(t.kid)
 	if err != nil {
-		return engine.Identity{}, err
+		return proof{}, err
 	}
 	if err := t.verify(key); err != nil {
-		return engine.Identity{}, err
+		return proof{}, err
 	}
-	return identity, nil
+	return proof{provider: p, keys: keys, kid: t.kid, valid: valid, identity: identity}, nil
 }
 
 // judge applies every rule on a JWT's claims but iss and aud, and says whose
