@@ -7,107 +7,12 @@ import (
 	"strings"
 
 	"regent/engine"
+	"regent/engine/apigw"
 	"regent/tenants"
 )
 
-// The events have the members of APIGATEWAY's authorizer payloads, no more: REST maps
-// are {} when empty, HTTP 2.0 maps are absent then.
-
-// tokenEvent is REST's TOKEN payload.
-type tokenEvent struct {
-	Type               string `json:"type"`
-	MethodArn          string `json:"methodArn"`
-	AuthorizationToken string `json:"authorizationToken"`
-}
-
-// requestEvent is the REQUEST payload of REST and WebSocket APIs, and format 1.0 of
-// HTTP APIs. Members that one of them lacks are pointers, or maps left nil.
-type requestEvent struct {
-	Version            string `json:"version,omitempty"`
-	Type               string `json:"type"`
-	MethodArn          string `json:"methodArn"`
-	IdentitySource     string `json:"identitySource,omitempty"`
-	AuthorizationToken string `json:"authorizationToken,omitempty"`
-	Resource           string `json:"resource,omitempty"`
-	Path               string `json:"path,omitempty"`
-	HTTPMethod         string `json:"httpMethod,omitempty"`
-
-	Headers                         map[string]string   `json:"headers"`
-	MultiValueHeaders               map[string][]string `json:"multiValueHeaders,omitzero"`
-	QueryStringParameters           map[string]string   `json:"queryStringParameters"`
-	MultiValueQueryStringParameters map[string][]string `json:"multiValueQueryStringParameters,omitzero"`
-	PathParameters                  map[string]string   `json:"pathParameters,omitzero"`
-	StageVariables                  map[string]string   `json:"stageVariables"`
-	RequestContext                  requestContext      `json:"requestContext"`
-}
-
-type requestContext struct {
-	ResourceID        string          `json:"resourceId,omitempty"`
-	ResourcePath      string          `json:"resourcePath,omitempty"`
-	HTTPMethod        string          `json:"httpMethod,omitempty"`
-	Path              string          `json:"path,omitempty"`
-	RouteKey          string          `json:"routeKey,omitempty"`
-	EventType         string          `json:"eventType,omitempty"`
-	MessageDirection  string          `json:"messageDirection,omitempty"`
-	ConnectionID      string          `json:"connectionId,omitempty"`
-	ConnectedAt       int64           `json:"connectedAt,omitempty"`
-	AccountID         string          `json:"accountId,omitempty"`
-	Protocol          string          `json:"protocol,omitempty"`
-	Stage             string          `json:"stage"`
-	DomainName        string          `json:"domainName,omitempty"`
-	DomainPrefix      string          `json:"domainPrefix,omitempty"`
-	RequestID         string          `json:"requestId"`
-	ExtendedRequestID string          `json:"extendedRequestId,omitempty"`
-	RequestTime       string          `json:"requestTime,omitempty"`
-	RequestTimeEpoch  int64           `json:"requestTimeEpoch,omitempty"`
-	APIID             string          `json:"apiId"`
-	Identity          requestIdentity `json:"identity"`
-}
-
-type requestIdentity struct {
-	APIKey    string `json:"apiKey,omitempty"`
-	APIKeyID  string `json:"apiKeyId,omitempty"`
-	SourceIP  string `json:"sourceIp"`
-	UserAgent string `json:"userAgent,omitempty"`
-}
-
-// httpEvent is format 2.0 of HTTP APIs.
-type httpEvent struct {
-	Version               string            `json:"version"`
-	Type                  string            `json:"type"`
-	RouteArn              string            `json:"routeArn"`
-	IdentitySource        []string          `json:"identitySource"`
-	RouteKey              string            `json:"routeKey"`
-	RawPath               string            `json:"rawPath"`
-	RawQueryString        string            `json:"rawQueryString"`
-	Cookies               []string          `json:"cookies,omitempty"`
-	Headers               map[string]string `json:"headers"`
-	QueryStringParameters map[string]string `json:"queryStringParameters,omitempty"`
-	PathParameters        map[string]string `json:"pathParameters,omitempty"`
-	StageVariables        map[string]string `json:"stageVariables,omitempty"`
-	RequestContext        httpContext       `json:"requestContext"`
-}
-
-type httpContext struct {
-	AccountID    string      `json:"accountId"`
-	APIID        string      `json:"apiId"`
-	DomainName   string      `json:"domainName"`
-	DomainPrefix string      `json:"domainPrefix"`
-	HTTP         httpDetails `json:"http"`
-	RequestID    string      `json:"requestId"`
-	RouteKey     string      `json:"routeKey"`
-	Stage        string      `json:"stage"`
-	Time         string      `json:"time"`
-	TimeEpoch    int64       `json:"timeEpoch"`
-}
-
-type httpDetails struct {
-	Method    string `json:"method"`
-	Path      string `json:"path"`
-	Protocol  string `json:"protocol"`
-	SourceIP  string `json:"sourceIp"`
-	UserAgent string `json:"userAgent"`
-}
+// The events have the members that the shape has on AWS and no more. Maps of REST
+// events are {} when they are empty; HTTP 2.0 leaves them out then.
 
 // timeFormat is the access-log form that events have their times in.
 const timeFormat = "02/Jan/2006:15:04:05 -0700"
@@ -115,21 +20,23 @@ const timeFormat = "02/Jan/2006:15:04:05 -0700"
 // event builds the authorizer event of a request. values are those of the identity
 // sources.
 func (h *Handler) event(q *request, values []string) ([]byte, error) {
+	var e apigw.Event
 	switch h.o.Shape {
 	case engine.ShapeToken:
-		return json.Marshal(tokenEvent{Type: "TOKEN", MethodArn: q.arn, AuthorizationToken: values[0]})
+		e = apigw.Event{Type: "TOKEN", MethodARN: q.arn, AuthorizationToken: values[0]}
 	case engine.ShapeREST:
-		return json.Marshal(h.restEvent(q))
+		e = h.restEvent(q)
 	case engine.ShapeWebSocket:
-		return json.Marshal(h.webSocketEvent(q))
+		e = h.webSocketEvent(q)
 	case engine.ShapeHTTP1:
-		return json.Marshal(h.http1Event(q, values))
+		e = h.http1Event(q, values)
 	default:
-		return json.Marshal(h.http2Event(q, values))
+		e = h.http2Event(q, values)
 	}
+	return json.Marshal(e)
 }
 
-func (h *Handler) restEvent(q *request) requestEvent {
+func (h *Handler) restEvent(q *request) apigw.Event {
 	e := h.baseEvent(q)
 	e.Resource, e.Path, e.HTTPMethod = q.route.path, q.path, q.method
 	e.PathParameters = orEmpty(q.params)
@@ -140,7 +47,7 @@ func (h *Handler) restEvent(q *request) requestEvent {
 	return e
 }
 
-func (h *Handler) webSocketEvent(q *request) requestEvent {
+func (h *Handler) webSocketEvent(q *request) apigw.Event {
 	e := h.baseEvent(q)
 	c := &e.RequestContext
 	c.RouteKey, c.EventType, c.MessageDirection = connect, "CONNECT", "IN"
@@ -151,37 +58,34 @@ func (h *Handler) webSocketEvent(q *request) requestEvent {
 
 // http1Event is as AWS's documentation shows it: no multi-value maps, and neither
 // stage nor percent encoding in the path.
-func (h *Handler) http1Event(q *request, values []string) requestEvent {
+func (h *Handler) http1Event(q *request, values []string) apigw.Event {
 	e := h.restEvent(q)
 	e.Version = "1.0"
-	e.IdentitySource = strings.Join(values, ",")
-	e.AuthorizationToken = e.IdentitySource
+	e.AuthorizationToken = strings.Join(values, ",")
+	e.IdentitySource = e.AuthorizationToken
 	e.MultiValueHeaders, e.MultiValueQueryStringParameters = nil, nil
 	e.RequestContext.Path = q.path
-	if q.route.key == defaultStage {
-		e.Resource, e.RequestContext.ResourcePath = q.route.key, q.route.key
-	}
 	return e
 }
 
 // baseEvent has what REST and WebSocket events share.
-func (h *Handler) baseEvent(q *request) requestEvent {
-	e := requestEvent{
+func (h *Handler) baseEvent(q *request) apigw.Event {
+	e := apigw.Event{
 		Type:                            "REQUEST",
-		MethodArn:                       q.arn,
+		MethodARN:                       q.arn,
 		Headers:                         make(map[string]string, len(q.header)),
 		MultiValueHeaders:               q.header,
 		QueryStringParameters:           make(map[string]string, len(q.query)),
 		MultiValueQueryStringParameters: make(map[string][]string, len(q.query)),
 		StageVariables:                  orEmpty(h.o.StageVariables),
-		RequestContext: requestContext{
+		RequestContext: apigw.RequestContext{
 			Stage:             h.o.Stage,
 			RequestID:         q.id,
 			ExtendedRequestID: q.extendedID,
 			RequestTime:       q.at.UTC().Format(timeFormat),
 			RequestTimeEpoch:  q.at.UnixMilli(),
 			APIID:             h.api.ID,
-			Identity:          requestIdentity{SourceIP: q.sourceIP, UserAgent: q.userAgent},
+			Identity:          apigw.Caller{SourceIP: q.sourceIP, UserAgent: q.userAgent},
 		},
 	}
 	for name, all := range q.header {
@@ -197,22 +101,25 @@ func (h *Handler) baseEvent(q *request) requestEvent {
 	return e
 }
 
-func (h *Handler) http2Event(q *request, values []string) httpEvent {
-	e := httpEvent{
+func (h *Handler) http2Event(q *request, values []string) apigw.Event {
+	e := apigw.Event{
 		Version:        "2.0",
 		Type:           "REQUEST",
-		RouteArn:       q.arn,
+		RouteARN:       q.arn,
 		IdentitySource: values,
 		RouteKey:       q.route.key,
 		RawPath:        h.stagePath(q.path),
-		RawQueryString: q.rawQuery,
+		RawQueryString: &q.rawQuery,
 		Headers:        make(map[string]string, len(q.header)),
 		PathParameters: q.params,
 		StageVariables: h.o.StageVariables,
-		RequestContext: httpContext{
+		RequestContext: apigw.RequestContext{
 			AccountID: h.o.Account,
 			APIID:     h.api.ID,
-			HTTP:      httpDetails{q.method, h.stagePath(q.path), q.protocol, q.sourceIP, q.userAgent},
+			HTTP: apigw.HTTP{
+				Method: q.method, Path: h.stagePath(q.path), Protocol: q.protocol,
+				SourceIP: q.sourceIP, UserAgent: q.userAgent,
+			},
 			RequestID: q.extendedID,
 			RouteKey:  q.route.key,
 			Stage:     h.o.Stage,

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"regexp"
+	"slices"
 	"time"
 
 	"regent/engine"
@@ -140,8 +141,8 @@ func New(api tenants.API, o Options) (*Handler, error) {
 		return h, nil
 	}
 	upstream, err := url.Parse(api.Upstream)
-	if err != nil || (upstream.Scheme != "http" && upstream.Scheme != "https") || upstream.Host == "" || upstream.RawQuery != "" || upstream.Fragment != "" || upstream.User != nil {
-		return nil, fmt.Errorf("gateway of API %q: upstream is not a URL like http://127.0.0.1:9000 (no user, query or fragment)", api.ID)
+	if err != nil {
+		return nil, fmt.Errorf("gateway of API %q: upstream: %w", api.ID, err)
 	}
 	h.transport = newTransport()
 	h.proxy = h.newProxy(upstream)
@@ -163,6 +164,9 @@ func (o Options) validate(api tenants.API) error {
 	}
 	if o.Shape == engine.ShapeHTTP1 && api.Simple {
 		errs = append(errs, errors.New("simple responses exist in format 2.0 only"))
+	}
+	if api.Kind != tenants.HTTP && slices.ContainsFunc(api.Routes, func(r tenants.Route) bool { return r.Path == tenants.DefaultRoute }) {
+		errs = append(errs, fmt.Errorf("only HTTP APIs have the route %s", tenants.DefaultRoute))
 	}
 	if !stageName.MatchString(o.Stage) || (o.Stage == defaultStage && api.Kind != tenants.HTTP) {
 		errs = append(errs, fmt.Errorf("%q is not a stage of a %s API: letters, digits, - and _, or $default for HTTP APIs", o.Stage, api.Kind))

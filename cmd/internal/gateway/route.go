@@ -49,8 +49,7 @@ func newRouter(api tenants.API) router {
 	case api.Kind == tenants.WebSocket:
 		return r
 	case len(api.Routes) == 0 && api.Kind == tenants.HTTP:
-		r.routes = []route{{method: tenants.AnyMethod, key: "$default"}}
-		return r
+		api.Routes = []tenants.Route{{Method: tenants.AnyMethod, Path: tenants.DefaultRoute}}
 	case len(api.Routes) == 0:
 		api.Routes = []tenants.Route{
 			{Method: tenants.AnyMethod, Path: "/"},
@@ -66,6 +65,9 @@ func newRouter(api tenants.API) router {
 
 func (r router) parse(known tenants.Route) route {
 	parsed := route{method: known.Method, path: known.Path, key: known.String()}
+	if known.Path == tenants.DefaultRoute {
+		return parsed
+	}
 	for _, text := range r.split(known.Path) {
 		s := segment{class: static, text: text}
 		if inner, ok := strings.CutPrefix(text, "{"); ok {
@@ -93,11 +95,11 @@ func (r router) split(path string) []string {
 
 // precedence orders routes. REST walks a tree of resources: at each segment a word
 // goes before a parameter, and that before {proxy+}. An HTTP API prefers any route
-// without a greedy parameter to any route with one. How AWS breaks further ties is
+// without a greedy parameter to any route with one, and $default comes last. How AWS breaks further ties is
 // not documented; both kinds go segment by segment here, then by method.
 func (r router) precedence(a, b route) int {
 	if r.kind == tenants.HTTP {
-		if c := cmp.Compare(a.greedy(), b.greedy()); c != 0 {
+		if c := cmp.Compare(a.width(), b.width()); c != 0 {
 			return c
 		}
 	}
@@ -105,11 +107,17 @@ func (r router) precedence(a, b route) int {
 	return cmp.Or(byClass, cmp.Compare(a.any(), b.any()))
 }
 
-func (t route) greedy() int {
-	if n := len(t.segments); n > 0 && t.segments[n-1].class == greedy {
+// width is 0 for a route of a fixed number of segments, 1 for a greedy one, and 2 for
+// $default.
+func (t route) width() int {
+	switch n := len(t.segments); {
+	case t.path == tenants.DefaultRoute:
+		return 2
+	case n > 0 && t.segments[n-1].class == greedy:
 		return 1
+	default:
+		return 0
 	}
-	return 0
 }
 
 func (t route) any() int {
@@ -149,10 +157,10 @@ func (r router) find(method, path string) (found route, params map[string]string
 // not empty. A greedy one takes the rest, which only on HTTP APIs may be empty: there
 // {proxy+} also stands for what follows the last slash of "/".
 func (t route) match(path []string, kind tenants.APIKind) (map[string]string, bool) {
-	if t.key == "$default" {
+	if t.path == tenants.DefaultRoute {
 		return nil, true
 	}
-	if len(path) < len(t.segments) || (len(path) > len(t.segments) && t.greedy() == 0) {
+	if len(path) < len(t.segments) || (len(path) > len(t.segments) && t.width() == 0) {
 		return nil, false
 	}
 	var params map[string]string
