@@ -2,7 +2,6 @@ package dir_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -33,10 +32,9 @@ identity:
 				write(b, filepath.Join(home, "policy/authz.rego"), rules(i))
 				write(b, filepath.Join(home, "policy/data.json"), `{"roles": {"viewer": ["read"]}}`)
 			}
-			fsys := os.DirFS(path)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := dir.Load(fsys, path); err != nil {
+				if _, err := dir.Open(path); err != nil {
 					b.Fatal(err)
 				}
 			}

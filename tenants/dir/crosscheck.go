@@ -3,6 +3,7 @@ package dir
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"regent/tenants"
@@ -65,16 +66,50 @@ type voucher struct {
 // authority, an audience in common, and binding claims that do not keep them
 // apart, because one tenant's claims all hold for the other's tokens too.
 func (l *loading) boundIssuers() {
-	byAuthority := map[string][]voucher{}
+	byAuthority := map[string]*vouchers{}
 	for _, t := range l.tenants {
 		for i, p := range t.value.Identity.Providers {
 			v := newVoucher(t, fmt.Sprintf("identity.providers[%d]", i), p)
-			if other, clash := firstClash(byAuthority[v.authority], v); clash {
+			if v.authority == "" {
+				continue // an error by itself, reported elsewhere
+			}
+			if byAuthority[v.authority] == nil {
+				byAuthority[v.authority] = &vouchers{having: map[claim][]voucher{}}
+			}
+			if other, clash := byAuthority[v.authority].add(v); clash {
 				v.fail(other)
 			}
-			byAuthority[v.authority] = append(byAuthority[v.authority], v)
 		}
 	}
+}
+
+// claim is a binding claim, its value as JSON.
+type claim struct{ name, value string }
+
+// vouchers are those of one authority. Only two that have a claim in common, or of
+// which one has none, can clash: with the index, a thousand tenants that are bound
+// to one issuer by a claim each are not compared in pairs.
+type vouchers struct {
+	all, unbound []voucher
+	having       map[claim][]voucher
+}
+
+// add adds a voucher, and returns one that it clashes with.
+func (vs *vouchers) add(v voucher) (other voucher, clash bool) {
+	other, clash = v.clash(vs.unbound)
+	if len(v.claims) == 0 {
+		other, clash = v.clash(vs.all)
+		vs.unbound = append(vs.unbound, v)
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.claims)) {
+		c := claim{name, v.claims[name]}
+		if !clash {
+			other, clash = v.clash(vs.having[c])
+		}
+		vs.having[c] = append(vs.having[c], v)
+	}
+	vs.all = append(vs.all, v)
+	return other, clash
 }
 
 func newVoucher(t placed[tenants.Tenant], field string, p tenants.Provider) voucher {
@@ -89,10 +124,8 @@ func newVoucher(t placed[tenants.Tenant], field string, p tenants.Provider) vouc
 	return v
 }
 
-func firstClash(others []voucher, v voucher) (voucher, bool) {
-	if v.authority == "" {
-		return voucher{}, false // an error by itself, reported elsewhere
-	}
+// clash returns the first of others that a token could serve as well as v.
+func (v voucher) clash(others []voucher) (voucher, bool) {
 	for _, other := range others {
 		if other.tenant.doc != v.tenant.doc && v.shares(other) && (v.within(other) || other.within(v)) {
 			return other, true

@@ -148,10 +148,11 @@ func TestSnapshot(t *testing.T) {
 		"schema":   {string(snapshot.Schema()), "{\"type\": \"object\"}\n"},
 		"revision": {snapshot.Tenants()[0].Revision, bundle.Digest()},
 		"routes of a document": {snapshot.APIs()[0].Routes, []tenants.Route{
-			{Method: "GET", Path: "/orders"}, {Method: "POST", Path: "/orders"}, {Method: "ANY", Path: "/{proxy+}"},
+			{Method: tenants.AnyMethod, Path: tenants.DefaultRoute},
+			{Method: "GET", Path: "/orders"}, {Method: "POST", Path: "/orders"}, {Method: tenants.AnyMethod, Path: "/{proxy+}"},
 		}},
 		"routes listed": {snapshot.APIs()[1].Routes, []tenants.Route{
-			{Method: "GET", Path: "/orders/{id}"}, {Method: "ANY", Path: "/{proxy+}"},
+			{Method: "GET", Path: "/orders/{id}"}, {Method: tenants.AnyMethod, Path: tenants.DefaultRoute},
 		}},
 	} {
 		if diff := cmp.Diff(tt.want, tt.got); diff != "" {

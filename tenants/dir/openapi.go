@@ -88,8 +88,8 @@ func methods(item *openapi3.PathItem) []string {
 
 func specRoute(method, template string) (tenants.Route, error) {
 	// API Gateway exports an HTTP API's $default route under this path.
-	if template == "/$default" {
-		return tenants.ParseRoute("$default")
+	if template == "/"+tenants.DefaultRoute {
+		return tenants.ParseRoute(tenants.DefaultRoute)
 	}
 	return tenants.ParseRoute(method + " " + template)
 }
