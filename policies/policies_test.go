@@ -45,8 +45,12 @@ func TestEverythingIsEmbedded(t *testing.T) {
 
 func TestWorkspaceLoads(t *testing.T) {
 	t.Parallel()
-	if _, err := dir.Load(policies.FS, "policies"); err != nil {
+	workspace, err := dir.Load(policies.FS, "policies")
+	if err != nil {
 		t.Fatal(err)
+	}
+	for _, w := range workspace.Warnings() {
+		t.Errorf("warning: %v", w)
 	}
 }
 

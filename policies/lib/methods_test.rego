@@ -21,3 +21,7 @@ test_named[note] if {
 	}
 	methods.named(tt.list) == tt.want
 }
+
+test_all_methods_of_a_route if {
+	methods.all == {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+}

@@ -59,7 +59,7 @@ test_internal_is_denied[note] if {
 test_internal_for_platform_administrators if {
 	denied({
 		"path": "/internal/health",
-		"identity": {"issuer": platform.staff_issuer, "claims": {"roles": ["platform-admin"]}},
+		"identity": {"issuer": "https://staff.platform.example", "claims": {"roles": ["platform-admin"]}},
 	}) == set()
 }
 

@@ -96,6 +96,12 @@ test_finance_reads_reports if {
 	}
 }
 
+test_finance_reads_nothing_else if {
+	every path in ["/users/samir", "/users/samir/timesheets"] {
+		not may(finance, "GET", path)
+	}
+}
+
 test_export_depends_on_the_plan[plan] if {
 	some plan, want in {"silver": false, "gold": true, "platinum": true}
 	export := request(finance, "GET", "/reports/q3/export")
