@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // APIKind is the kind of API Gateway API.
@@ -133,6 +135,9 @@ func Methods() []string {
 func ParseRoute(s string) (Route, error) {
 	if s == DefaultRoute {
 		return Route{Method: AnyMethod, Path: DefaultRoute}, nil
+	}
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return Route{}, fmt.Errorf("%q: a control character, or not UTF-8", s)
 	}
 	method, path, ok := strings.Cut(s, " ")
 	if !ok || (method != AnyMethod && !slices.Contains(Methods(), method)) {
