@@ -30,12 +30,13 @@ const (
 // compression, bounded in time and size.
 type fetcher struct {
 	allowPrivate bool
+	dialer       *net.Dialer
 	client       *http.Client
 }
 
 func newFetcher(config Config) *fetcher {
 	f := &fetcher{allowPrivate: config.AllowPrivate}
-	dialer := &net.Dialer{Timeout: connectBudget, Control: f.control}
+	f.dialer = &net.Dialer{Timeout: connectBudget, Control: f.control}
 	f.client = &http.Client{
 		Timeout: totalBudget,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -43,7 +44,7 @@ func newFetcher(config Config) *fetcher {
 		},
 		Transport: &http.Transport{
 			Proxy:                  nil,
-			DialContext:            dialer.DialContext,
+			DialContext:            f.dialer.DialContext,
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: config.RootCAs},
 			TLSHandshakeTimeout:    tlsBudget,
 			ResponseHeaderTimeout:  headerBudget,

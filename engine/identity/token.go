@@ -35,7 +35,7 @@ func parse(compact string) (*token, error) {
 	if err != nil {
 		return nil, err
 	}
-	header, err := decodePart(parts[0], maxHeaderDepth)
+	header, err := decodeHeader(parts[0])
 	if err != nil {
 		return nil, refuse(CodeTokenMalformed, "the header is not strict base64url of a strict JSON object")
 	}
@@ -61,10 +61,14 @@ func peek(compact string) (map[string]any, bool) {
 	if err != nil {
 		return nil, false
 	}
-	if _, err := decodePart(parts[0], maxHeaderDepth); err != nil {
+	if _, err := decodeHeader(parts[0]); err != nil {
 		return nil, false
 	}
-	claims, err := decodePart(parts[1], maxClaimsDepth)
+	payload, err := base64url.DecodeString(parts[1])
+	if err != nil {
+		return nil, false
+	}
+	claims, err := decodeObject(payload, maxClaimsDepth)
 	return claims, err == nil
 }
 
@@ -95,12 +99,18 @@ func isBase64url(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || isDigit(c) || c == '-' || c == '_'
 }
 
-func decodePart(part string, depth int) (map[string]any, error) {
+// decodeHeader reads a header that has no space around its object. jws.Verify drops
+// such space before it checks the signature, so with it a second spelling of a
+// signed token would verify.
+func decodeHeader(part string) (map[string]any, error) {
 	b, err := base64url.DecodeString(part)
 	if err != nil {
 		return nil, err
 	}
-	return decodeObject(b, depth)
+	if len(b) == 0 || b[0] != '{' || b[len(b)-1] != '}' {
+		return nil, errNotObject
+	}
+	return decodeObject(b, maxHeaderDepth)
 }
 
 // readHeader applies the header rules. jku, jwk, x5u, x5c and whatever else a
