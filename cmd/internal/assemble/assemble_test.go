@@ -37,7 +37,7 @@ func TestAuthorizer(t *testing.T) {
 				t.Fatalf("got %v, %v; want ok %t", a, err, tt.ok)
 			}
 			if tt.ok && (len(a.Salt) != 32 || a.Now == nil) {
-				t.Errorf("salt of %d bytes, clock %v", len(a.Salt), a.Now)
+				t.Errorf("a salt of %d bytes; a clock: %t", len(a.Salt), a.Now != nil)
 			}
 		})
 	}
