@@ -152,6 +152,18 @@ func TestEncodeLongestResource(t *testing.T) {
 	}
 }
 
+// Decode marks such requests as ambiguous; Encode does not rely on it.
+func TestEncodeNeverAllowsPatterns(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"orders/*", "orders/1?", "orders/${x}"} {
+		req := engine.Request{Shape: engine.ShapeREST, ARN: "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3/prod/GET/" + path}
+		got, err := apigw.Gateway{}.Encode(req, tenants.API{}, engine.Reply{Allow: true, PrincipalID: "alice"})
+		if err == nil {
+			t.Errorf("Encode allowed %s: %s", path, got)
+		}
+	}
+}
+
 func TestEncodeWithoutARN(t *testing.T) {
 	t.Parallel()
 	for _, reply := range []engine.Reply{

@@ -1,9 +1,7 @@
 package apigw
 
 import (
-	"maps"
 	"net/url"
-	"slices"
 	"strings"
 
 	"regent/engine"
@@ -96,7 +94,7 @@ func (r *reading) freeParams() {
 	if r.req.API.Kind == tenants.REST {
 		enc = percent
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.ev.PathParameters)) {
+	for _, name := range sorted(r.ev.PathParameters) {
 		s, flaw := decode(r.ev.PathParameters[name], enc)
 		if flaw != "" {
 			r.ambiguous("a path parameter has " + flaw)

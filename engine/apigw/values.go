@@ -1,7 +1,6 @@
 package apigw
 
 import (
-	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -44,23 +43,39 @@ func merged(multi map[string][]string, single map[string]string, canonical func(
 		return nil
 	}
 	out := make(map[string][]string, max(len(multi), len(single)))
-	// Sorted, so that spellings that meet do so in the same order every time.
-	for _, name := range slices.Sorted(maps.Keys(multi)) {
-		if values := multi[name]; len(values) > 0 {
-			key := canonical(name)
-			out[key] = append(out[key], values...)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(single)) {
-		key, value := canonical(name), single[name]
-		if listed, ok := multi[name]; ok && slices.Contains(listed, value) {
+	for _, name := range sorted(multi) {
+		values := multi[name]
+		if len(values) == 0 {
 			continue
 		}
+		key := canonical(name)
+		if before := out[key]; len(before) > 0 {
+			values = slices.Concat(before, values)
+		}
+		out[key] = values
+	}
+	for _, name := range sorted(single) {
+		value := single[name]
+		if slices.Contains(multi[name], value) {
+			continue
+		}
+		key := canonical(name)
 		if len(multi) == 0 || !slices.Contains(out[key], value) {
 			out[key] = append(out[key], value)
 		}
 	}
 	return out
+}
+
+// sorted returns a map's keys in order, so that spellings that meet do so in the same
+// order every time.
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // rawQuery sets Query from an HTTP API's query string, because its map joins repeated

@@ -39,6 +39,7 @@ func TestMatch(t *testing.T) {
 		{"question mark takes a code point", "a?c", "aéc", true},
 		{"question mark takes a wide one", "?", "😀", true},
 		{"three for one code point", "*???", "😀", false},
+		{"a run takes whole code points", "*??x*", "😀xb", false},
 		{"question mark takes a stray byte", "a?c", "a\xffc", true},
 		{"star then question mark", "*?", "", false},
 		{"star then question mark matches one", "*?", "é", true},
