@@ -202,12 +202,12 @@ test_stuck if bits.lsh(1, 50000000 + input.n) > 0 with input.n as 1
 
 test_passes if true
 `))
-	report, err := ruletest.Run(t.Context(), tenants.Bundle{}, tenant, ruletest.Options{Timeout: 50 * time.Millisecond})
+	report, err := ruletest.Run(t.Context(), tenants.Bundle{}, tenant, ruletest.Options{Timeout: 250 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := ruletest.Report{Passed: 1, Errors: 1, Tests: []ruletest.Test{
-		{Package: "data.stuck_test", Name: "test_stuck", File: "stuck_test.rego", Line: 3, Outcome: ruletest.Error, Error: "did not end within 50ms, and cannot be interrupted"},
+		{Package: "data.stuck_test", Name: "test_stuck", File: "stuck_test.rego", Line: 3, Outcome: ruletest.Error, Error: "did not end within 250ms, and cannot be interrupted"},
 		{Package: "data.stuck_test", Name: "test_passes", File: "stuck_test.rego", Line: 5, Outcome: ruletest.Pass},
 	}}
 	if diff := cmp.Diff(want, timeless(report)); diff != "" {
