@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"regent/engine"
 	"regent/engine/apigw"
@@ -173,6 +174,49 @@ func TestEncodeWithoutARN(t *testing.T) {
 			t.Errorf("Encode(%+v) = %s without an ARN", reply, got)
 		}
 	}
+}
+
+// Whatever the request and the rules bring, a reply that is sent means what was
+// decided, for this request and in this API and stage only.
+func FuzzEncode(f *testing.F) {
+	const arn = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3/prod/GET/"
+	for _, path := range []string{"", "orders/17", "orders/*", "a?${x}$", "a\xff", strings.Repeat("x", 600)} {
+		f.Add(arn+path, true, false, "alice", "tenantId", "acme", "")
+		f.Add(arn+path, false, false, "alice", "claims", "a\nb", "key")
+		f.Add(arn+path, false, true, "", "a", "\u2028<&>", "key")
+	}
+	f.Fuzz(func(t *testing.T, arn string, allow, wholeKey bool, principal, key, value, usage string) {
+		req := engine.Request{Shape: engine.ShapeREST, ARN: arn}
+		parsed, err := iam.ParseARN(arn)
+		if err != nil || parsed.String() != arn || !utf8.ValidString(arn) {
+			return // Decode gives no such ARN.
+		}
+		reply := engine.Reply{Allow: allow, WholeKey: wholeKey, PrincipalID: principal, UsageKey: usage, Context: map[string]any{key: value}}
+		got, err := apigw.Gateway{}.Encode(req, tenants.API{}, reply)
+		if err != nil {
+			return
+		}
+		checkVerdict(t, req, allow, got)
+		var out struct {
+			PrincipalID        string
+			PolicyDocument     iam.Document
+			Context            map[string]string
+			UsageIdentifierKey string
+		}
+		if err := json.Unmarshal(got, &out); err != nil {
+			t.Fatal(err)
+		}
+		if len(got) > iam.MaxReply || out.PrincipalID != principal || out.UsageIdentifierKey != usage || out.Context[key] != value {
+			t.Errorf("reply %s", got)
+		}
+		resource := out.PolicyDocument.Statement[0].Resource[0]
+		if len(resource) > iam.MaxResource || !strings.HasPrefix(resource, strings.TrimSuffix(parsed.StagePattern(), "*")) {
+			t.Errorf("resource %q", resource)
+		}
+		if allow && resource != arn {
+			t.Errorf("allowed %q for %q", resource, arn)
+		}
+	})
 }
 
 func BenchmarkEncode(b *testing.B) {

@@ -21,14 +21,6 @@ const (
 	asIs
 )
 
-// segment is one segment of an event's path.
-type segment struct {
-	// raw is as the event has it.
-	raw string
-	// text is decoded once; the same as raw if that cannot be done safely.
-	text string
-}
-
 // place sets Path and Segments from the event's path, and compares it with the ARN.
 func (r *reading) place(path string, enc encoding) {
 	kind := r.req.API.Kind
@@ -38,21 +30,19 @@ func (r *reading) place(path string, enc encoding) {
 	case strings.Contains(path, "//"), strings.HasPrefix(r.arn.Path, "/"), strings.Contains(r.arn.Path, "//"):
 		r.ambiguous("the path has an empty segment")
 	}
-	raw := split(path, kind)
-	segments := make([]segment, len(raw))
-	for i, s := range raw {
-		var flaw string
-		if segments[i], flaw = decode(s, enc); flaw != "" {
+	segments := split(path, kind)
+	for i, raw := range segments {
+		text, flaw := decode(raw, enc)
+		if flaw != "" {
 			r.ambiguous("the path has " + flaw)
 		}
+		segments[i] = text
 	}
 	segments, ok := r.strip(segments)
 	if !ok {
 		r.ambiguous("the event's path and its ARN name different resources")
 	}
-	for _, s := range segments {
-		r.req.Segments = append(r.req.Segments, s.text)
-	}
+	r.req.Segments = segments
 	r.req.Path = "/" + strings.Join(r.req.Segments, "/")
 }
 
@@ -72,18 +62,18 @@ func split(path string, kind tenants.APIKind) []string {
 // decode reads one segment and says what makes it ambiguous, if anything does. A
 // segment that does not decode well stays as it is, so that it cannot pass for
 // what it is not.
-func decode(raw string, enc encoding) (s segment, flaw string) {
-	text := raw
+func decode(raw string, enc encoding) (text, flaw string) {
+	text = raw
 	if enc == percent {
 		var err error
 		if text, err = url.PathUnescape(raw); err != nil {
-			return segment{raw, raw}, "a bad percent escape"
+			return raw, "a bad percent escape"
 		}
 	}
-	if flaw := flawOf(text); flaw != "" {
-		return segment{raw, raw}, flaw
+	if flaw = flawOf(text); flaw != "" {
+		return raw, flaw
 	}
-	return segment{raw, text}, ""
+	return text, ""
 }
 
 // flawOf says why API Gateway, rules and backends may disagree about a decoded segment.
@@ -131,7 +121,7 @@ func escaped(s string) bool {
 // strip removes what an event's path has in front of the ARN's: the stage of an HTTP
 // API, or the base path of a custom domain. It returns false if the two do not name
 // the same resource.
-func (r *reading) strip(path []segment) ([]segment, bool) {
+func (r *reading) strip(path []string) ([]string, bool) {
 	kind := r.req.API.Kind
 	arn := split("/"+r.arn.Path, kind)
 	if slices.EqualFunc(path, arn, same) {
@@ -139,7 +129,7 @@ func (r *reading) strip(path []segment) ([]segment, bool) {
 	}
 	if kind == tenants.HTTP {
 		rest := trimRoot(path[min(1, len(path)):])
-		if len(path) > 0 && path[0].text == r.arn.Stage && slices.EqualFunc(rest, arn, same) {
+		if len(path) > 0 && path[0] == r.arn.Stage && slices.EqualFunc(rest, arn, same) {
 			return rest, true
 		}
 	}
@@ -155,20 +145,20 @@ func (r *reading) strip(path []segment) ([]segment, bool) {
 }
 
 // trimRoot makes the single empty segment of a lone trailing slash the root again.
-func trimRoot(path []segment) []segment {
-	if len(path) == 1 && path[0].raw == "" {
+func trimRoot(path []string) []string {
+	if len(path) == 1 && path[0] == "" {
 		return nil
 	}
 	return path
 }
 
-// same reports whether a segment of a path and one of an ARN are the same. Whether
-// ARNs are percent-encoded is not known for sure, so both forms count; a client
-// cannot choose between them.
-func same(s segment, arn string) bool {
-	if s.raw == arn || s.text == arn {
+// same reports whether a decoded segment of a path and one of an ARN are the same.
+// Whether ARNs are percent-encoded is not known for sure, so both forms count; a
+// client cannot choose between them.
+func same(segment, arn string) bool {
+	if segment == arn {
 		return true
 	}
 	decoded, err := url.PathUnescape(arn)
-	return err == nil && s.text == decoded
+	return err == nil && segment == decoded
 }

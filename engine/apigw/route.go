@@ -95,7 +95,7 @@ func (r *reading) freeParams() {
 		enc = percent
 	}
 	for _, name := range sorted(r.ev.PathParameters) {
-		s, flaw := decode(r.ev.PathParameters[name], enc)
+		value, flaw := decode(r.ev.PathParameters[name], enc)
 		if flaw != "" {
 			r.ambiguous("a path parameter has " + flaw)
 			continue
@@ -103,6 +103,6 @@ func (r *reading) freeParams() {
 		if r.req.Params == nil {
 			r.req.Params = make(map[string]string, len(r.ev.PathParameters))
 		}
-		r.req.Params[name] = s.text
+		r.req.Params[name] = value
 	}
 }
