@@ -79,13 +79,13 @@ func syntaxError(file string, err error) FileError {
 func (d *document) plain(n *yaml.Node) bool {
 	ok := true
 	if n.Kind == yaml.AliasNode {
-		d.failHint(n, "", "write the value out", "aliases (*%s) are not supported", n.Value)
+		d.failHint(n, "", "write the value out", "aliases (*%s) are not supported", cut(n.Value))
 		return false
 	}
 	switch tag := n.ShortTag(); tag {
 	case "", "!!map", "!!seq", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp", "!!merge":
 	default:
-		d.fail(n, "", "tag %s is not supported", tag)
+		d.fail(n, "", "tag %s is not supported", cut(tag))
 		ok = false
 	}
 	for _, child := range n.Content {
@@ -192,7 +192,7 @@ func (d *document) pairs(n *yaml.Node, at string, visit func(key, value *yaml.No
 			continue
 		}
 		if line, twice := seen[key.Value]; twice {
-			d.fail(key, "", "key %q is there twice, first on line %d", key.Value, line)
+			d.fail(key, "", "key %q is there twice, first on line %d", cut(key.Value), line)
 			d.told[join(at, key.Value)] = true
 			continue
 		}
@@ -209,7 +209,7 @@ func (d *document) unknown(key *yaml.Node, at string, known fields) {
 		// The key that was meant is then missing; saying so would be noise.
 		d.told[join(at, near)] = true
 	}
-	d.failHint(key, "", hint, "unknown key %q", key.Value)
+	d.failHint(key, "", hint, "unknown key %q", cut(key.Value))
 }
 
 // nearestName returns the name that a misspelling probably means, or "".
@@ -242,7 +242,7 @@ func describe(n *yaml.Node) string {
 	case "!!null":
 		return "empty"
 	case "!!int", "!!float":
-		return "the number " + n.Value
+		return "the number " + cut(n.Value)
 	case "!!bool":
 		return "the boolean " + n.Value
 	case "!!timestamp":

@@ -61,6 +61,9 @@ func (e *Errors) addf(file, format string, args ...any) {
 	e.add(FileError{File: file, Message: fmt.Sprintf(format, args...)})
 }
 
+// maxErrors bounds what a workspace that is no workspace says about itself.
+const maxErrors = 1000
+
 // sorted returns the errors in order and without repeats, or nil if there is none.
 func (e Errors) sorted() error {
 	if len(e) == 0 {
@@ -72,5 +75,9 @@ func (e Errors) sorted() error {
 			strings.Compare(a.Message, b.Message),
 		)
 	})
-	return slices.Compact(e)
+	e = slices.Compact(e)
+	if more := len(e) - maxErrors; more > 0 {
+		e = append(e[:maxErrors:maxErrors], FileError{File: e[maxErrors].File, Message: fmt.Sprintf("and %d errors more", more)})
+	}
+	return e
 }

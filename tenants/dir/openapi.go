@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"go.yaml.in/yaml/v3"
 
 	"regent/tenants"
 )
@@ -20,6 +21,11 @@ const anyMethod = "x-amazon-apigateway-any-method"
 func (f *files) spec(p string) []tenants.Route {
 	content, ok := f.read(p, maxSpec)
 	if !ok {
+		return nil
+	}
+	if e, twice := duplicateKey(content); twice {
+		e.File = p
+		f.errs.add(e)
 		return nil
 	}
 	doc, err := parseSpec(content)
@@ -46,6 +52,32 @@ func (f *files) spec(p string) []tenants.Route {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
 	})
 	return slices.Compact(routes)
+}
+
+// duplicateKey finds a key that is there twice. It has to be found before parsing,
+// whose time and memory grow with the square of the number of repeats.
+func duplicateKey(content []byte) (FileError, bool) {
+	var root yaml.Node
+	if err := yaml.Unmarshal(content, &root); err != nil {
+		return FileError{}, false // the parser will say it
+	}
+	return duplicateIn(&root)
+}
+
+func duplicateIn(n *yaml.Node) (FileError, bool) {
+	seen := map[string]bool{}
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && child.Kind == yaml.ScalarNode {
+			if seen[child.Value] {
+				return FileError{Line: child.Line, Column: child.Column, Message: fmt.Sprintf("key %q is there twice", cut(child.Value))}, true
+			}
+			seen[child.Value] = true
+		}
+		if e, twice := duplicateIn(child); twice {
+			return e, true
+		}
+	}
+	return FileError{}, false
 }
 
 // parseSpec parses a document that comes from outside: the parser may not take the
