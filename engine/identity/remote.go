@@ -176,7 +176,7 @@ func (r *remote[T]) safely(ctx context.Context, source string) (value T, err err
 // nextBackoff is how long after a failed fetch the next may begin.
 func (e *entry[T]) nextBackoff() time.Duration {
 	longest := firstRetry
-	if e.have {
+	if e.have && e.failed.since(e.fetched) < hardAge {
 		longest = min(firstRetry<<min(e.failures-1, 8), lastRetry)
 	}
 	return longest/2 + rand.N(longest/2)
