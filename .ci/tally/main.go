@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -116,11 +117,7 @@ func (t *tally) add(e event) {
 // count counts the cases without cases below them, and those that failed by
 // themselves.
 func (p *pkg) count() (c count) {
-	names := make([]string, 0, len(p.cases))
-	for name := range p.cases {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := p.names()
 	for _, name := range names {
 		below := func(result string) bool {
 			return slices.ContainsFunc(names, func(other string) bool {
@@ -128,6 +125,8 @@ func (p *pkg) count() (c count) {
 			})
 		}
 		switch result := p.cases[name]; {
+		// A benchmark with benchmarks below it has no result of its own.
+		case p.result == "pass" && strings.HasPrefix(name, "Benchmark") && below(""):
 		case result == "fail" && !below("fail"):
 			c.failed++
 		case below(""):
@@ -140,12 +139,11 @@ func (p *pkg) count() (c count) {
 	return c
 }
 
+func (p *pkg) names() []string { return slices.Sorted(maps.Keys(p.cases)) }
+
 // report prints every package and what failed, and returns the sum.
 func (t *tally) report(w io.Writer, want []string) (total count) {
-	paths := make([]string, 0, len(t.packages))
-	for path := range t.packages {
-		paths = append(paths, path)
-	}
+	paths := slices.Collect(maps.Keys(t.packages))
 	for _, path := range want {
 		if !slices.Contains(paths, path) {
 			paths = append(paths, path)
@@ -181,8 +179,8 @@ func (t *tally) explain(w io.Writer, path string, p *pkg) {
 		return
 	}
 	fmt.Fprint(w, t.build[p.failed], p.output[""])
-	for name, result := range p.cases {
-		if result == "fail" {
+	for _, name := range p.names() {
+		if p.cases[name] == "fail" {
 			fmt.Fprint(w, p.output[name])
 		}
 	}

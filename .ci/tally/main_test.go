@@ -69,6 +69,20 @@ func TestReport(t *testing.T) {
 			want: count{1, 0, 0},
 		},
 		{
+			name: "a benchmark of benchmarks is not",
+			in: `{"Action":"run","Package":"p","Test":"BenchmarkA"}
+{"Action":"run","Package":"p","Test":"BenchmarkA/x"}
+{"Action":"output","Package":"p","Test":"BenchmarkA/x","Output":"BenchmarkA/x-2   \t       1\t       390.0 ns/op\n"}
+{"Action":"pass","Package":"p"}`,
+			want: count{1, 0, 0},
+		},
+		{
+			name: "a benchmark without a result is a failure",
+			in: `{"Action":"run","Package":"p","Test":"BenchmarkA"}
+{"Action":"pass","Package":"p"}`,
+			want: count{0, 1, 0},
+		},
+		{
 			name:  "a package that was to run and did not is a failure",
 			in:    `{"Action":"skip","Package":"p"}`,
 			want:  count{0, 1, 0},
