@@ -61,15 +61,29 @@ func parseDocument(file string, content []byte, errs *Errors) (*document, *yaml.
 	return d, root.Content[0]
 }
 
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var (
+	yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+	// parserError are the messages for which the yaml package counts lines from 0,
+	// and leaves out line 0. For others it counts from 1.
+	parserError = regexp.MustCompile(`^did not find expected (<document start>|node content|'-' indicator|key|',' or '[\]}]')$`)
+)
 
 func syntaxError(file string, err error) FileError {
 	e := FileError{File: file, Message: "not YAML: " + err.Error()}
-	if m := yamlError.FindStringSubmatch(err.Error()); m != nil {
-		e.Message = "not YAML: " + m[2]
-		if line, err := strconv.Atoi(m[1]); err == nil {
-			e.Line, e.Column = line, 1
-		}
+	m := yamlError.FindStringSubmatch(err.Error())
+	if m == nil {
+		return e
+	}
+	e.Message = "not YAML: " + m[2]
+	line, _ := strconv.Atoi(m[1]) // "" is no line
+	if parserError.MatchString(m[2]) {
+		line++
+	}
+	if line > 0 {
+		e.Line, e.Column = line, 1
+	}
+	if strings.HasPrefix(m[2], "did not find expected ',' or ") {
+		e.Hint = "put values with { or } in them in quotes"
 	}
 	return e
 }

@@ -169,7 +169,7 @@ func TestBrokenSaveKeepsTheLastGoodState(t *testing.T) {
 		name, file, content, want string
 	}{
 		{"unknown key", "tenants/acme/tenant.yaml", tenantText("acme", 1) + "selector: x\n", `tenants/acme/tenant.yaml:5:1: unknown key "selector"; did you mean "selectors"?`},
-		{"not YAML", "tenants/acme/tenant.yaml", "id: [", "tenants/acme/tenant.yaml:1:1: not YAML: did not find expected node content"},
+		{"not YAML", "tenants/acme/tenant.yaml", "id: [", "tenants/acme/tenant.yaml:2:1: not YAML: did not find expected node content"},
 		{"another tenant's error", "tenants/bolt/policy/authz.rego", rules(1), "there is no such file"},
 	}
 	for _, tt := range tests {
