@@ -1,0 +1,145 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses.
+const (
+	exitOK      = 0
+	exitNo      = 1
+	exitTrouble = 2
+)
+
+// storeVariable names the store where --store does not.
+const storeVariable = "REGENT_STORE"
+
+// cli is one run of the program: what it reads and writes, and the flags that every
+// verb has.
+type cli struct {
+	stdin io.Reader
+	// out and err are standard output and standard error.
+	out, err *writer
+	json     bool
+	// store is --store; empty if it was not given.
+	store string
+}
+
+// run runs the command line and returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c := &cli{stdin: stdin, out: newWriter(stdout), err: newWriter(stderr)}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return c.report(root.ExecuteContext(ctx))
+}
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "regent",
+		Short: "A shared authorizer for Amazon API Gateway, with rules in Rego for each tenant",
+		Example: `  regent demo                    see it work, without any files
+  regent init shop && cd shop    make a workspace of your own
+  regent test && regent check    test and check its rules
+  regent serve                   run it behind a local API Gateway`,
+		DisableFlagsInUseLine: true,
+		SilenceErrors:         true,
+		SilenceUsage:          true,
+		Args:                  unknownVerb,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SetOut(cmd.ErrOrStderr())
+			_ = cmd.Help() // its only error is of writing
+			return exitStatus(exitTrouble)
+		},
+	}
+	words := strings.NewReplacer("[command]", "VERB", "Available Commands", "Verbs")
+	root.SetUsageTemplate(words.Replace(root.UsageTemplate()))
+	root.PersistentFlags().BoolVar(&c.json, "json", false, "write JSON for machines")
+	root.PersistentFlags().StringVar(&c.store, "store", "", "the workspace, as dir:PATH (default $"+storeVariable+", else dir:.)")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
+	root.AddCommand(
+		c.initCommand(), c.serveCommand(), c.demoCommand(), c.tokenCommand(),
+		c.evalCommand(), c.testCommand(), c.checkCommand(), c.versionCommand(),
+	)
+	return root
+}
+
+// usage makes an error one of wrong usage.
+func usage(cmd *cobra.Command, err error) error {
+	return &failure{err: err, hints: []string{"see " + cmd.CommandPath() + " --help"}}
+}
+
+// noArgs takes no arguments, and maxOne and exactlyOne take what is called name.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(cmd, fmt.Errorf("%s takes no arguments, and got %q", cmd.CommandPath(), args[0]))
+	}
+	return nil
+}
+
+func maxOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usage(cmd, fmt.Errorf("%s takes one %s, and got %d arguments", cmd.CommandPath(), name, len(args)))
+		}
+		return nil
+	}
+}
+
+func exactlyOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usage(cmd, fmt.Errorf("%s needs a %s", cmd.CommandPath(), name))
+		}
+		return maxOne(name)(cmd, args)
+	}
+}
+
+// unknownVerb is reached by words that are no verb.
+func unknownVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	f := &failure{err: fmt.Errorf("%q is not a verb of regent", args[0])}
+	for _, s := range cmd.SuggestionsFor(args[0]) {
+		f.hints = append(f.hints, "did you mean regent "+s+"?")
+	}
+	if len(f.hints) == 0 {
+		f.hints = []string{"see regent --help"}
+	}
+	return f
+}
+
+// directories completes a directory.
+func directories(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
+// location is the directory that the flags and arguments name. An argument says
+// more than the environment, and contradicts --store.
+func (c *cli) location(cmd *cobra.Command, args []string) (string, error) {
+	switch {
+	case len(args) > 0 && c.store != "":
+		return "", usage(cmd, fmt.Errorf("the workspace is given twice: %s and --store %s", args[0], c.store))
+	case len(args) > 0:
+		return args[0], nil
+	}
+	text := cmp.Or(c.store, os.Getenv(storeVariable), "dir:.")
+	scheme, path, ok := strings.Cut(text, ":")
+	if !ok || scheme != "dir" || path == "" {
+		return "", &failure{
+			err:   fmt.Errorf("%q is not a store that this build knows", text),
+			hints: []string{"it knows dir:PATH, a workspace in a directory"},
+		}
+	}
+	return path, nil
+}
