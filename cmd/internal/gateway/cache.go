@@ -75,10 +75,3 @@ func (c *cache) flush() {
 	clear(c.entries)
 	c.order.Init()
 }
-
-// len is the number of entries, expired ones included.
-func (c *cache) len() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.entries)
-}

@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -49,7 +51,8 @@ type Options struct {
 	UpstreamTimeout time.Duration
 	// Now tells the time; time.Now if nil.
 	Now func() time.Time
-	// OnRequest, if set, is told of every request when it has been answered.
+	// OnRequest, if set, is told of every request when it has been answered, and of a
+	// WebSocket connection when it has ended.
 	OnRequest func(Trace)
 }
 
@@ -64,8 +67,9 @@ type Handler struct {
 	transport *http.Transport
 }
 
-// Trace is what became of one request. It has no header, query or body of it in it,
-// so it may be printed.
+// Trace is what became of one request. It has no header, query or body of it in it, so
+// it may be logged. Method and Path are the client's own text: quote them before they
+// reach a terminal.
 type Trace struct {
 	// Time is when the request arrived.
 	Time time.Time
@@ -178,7 +182,7 @@ func (o Options) validate(api tenants.API) error {
 		errs = append(errs, fmt.Errorf("%q is not an AWS region, such as us-east-1", o.Region))
 	}
 	if o.Authorize == nil {
-		errs = append(errs, errors.New("Authorize is not set"))
+		errs = append(errs, errors.New("option Authorize is not set"))
 	}
 	if o.CacheEntries < 0 || o.AuthorizerTimeout < 0 || o.UpstreamTimeout < 0 {
 		errs = append(errs, errors.New("negative limit"))
@@ -319,10 +323,9 @@ type recorder struct {
 	status int
 }
 
-// WriteHeader remembers the status, except for 1xx: they announce another one. 101
-// is the last word of HTTP on its connection.
+// WriteHeader remembers the status, except for 1xx: they announce another one.
 func (w *recorder) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols {
+	if status >= 200 {
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -334,5 +337,14 @@ func (w *recorder) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Unwrap lets http.ResponseController flush and hijack.
+// Hijack is how a proxied upgrade takes over the connection; it writes its 101 there.
+func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.status = http.StatusSwitchingProtocols
+	}
+	return conn, rw, err
+}
+
+// Unwrap lets http.ResponseController flush.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -67,7 +67,8 @@ func (a *authorizer) invocations() int {
 	return len(a.events)
 }
 
-var errUnauthorized = errors.New("Unauthorized") //nolint:staticcheck // API Gateway's word
+// errUnauthorized has the one text that API Gateway turns into a 401.
+var errUnauthorized = errors.New("Unauthorized")
 
 // arnPrefix starts the ARNs of the tests' APIs.
 const arnPrefix = "arn:aws:execute-api:us-east-1:123456789012:a1b2c3/local/"
