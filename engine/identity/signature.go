@@ -12,7 +12,50 @@ import (
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"regent/tenants"
 )
+
+// VerifyJWS applies the rules that Verify has for a token's form, header, key and
+// signature, and none for claims: it returns the payload of a compact JWS that one
+// key of the JWK set has signed with one of the algorithms. It is for conformance
+// tests and tools. Its errors are *engine.Unauthorized, and others for a bad set.
+func VerifyJWS(set []byte, algorithms []string, compact string) ([]byte, error) {
+	keys, err := parseKeySet(set)
+	if err != nil {
+		return nil, err
+	}
+	t, err := parseJWS(compact)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.verifyBy(keys, algorithms); err != nil {
+		return nil, err
+	}
+	return t.payload, nil
+}
+
+// checkAlgorithm refuses algorithms that are not in the provider's list, and those
+// that no list may have.
+func (t *token) checkAlgorithm(algorithms []string) error {
+	if !slices.Contains(algorithms, t.alg) || !slices.Contains(tenants.Algorithms(), t.alg) {
+		return refuse(CodeAlgorithmNotAllowed, "alg is not among the provider's algorithms")
+	}
+	return nil
+}
+
+// verifyBy checks the token's algorithm and signature with the key of a set that it
+// names.
+func (t *token) verifyBy(keys *keySet, algorithms []string) error {
+	if err := t.checkAlgorithm(algorithms); err != nil {
+		return err
+	}
+	key, err := keys.find(t.kid)
+	if err != nil {
+		return err
+	}
+	return t.verify(key)
+}
 
 // verify checks the token's signature with a key, and that what was signed is the
 // payload that the claims were read from.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"slices"
 	"time"
 
 	"regent/engine"
@@ -164,8 +163,8 @@ func graver(a, b error) error {
 // verifyWith judges a token by one provider's rules. Issuer and audience are known
 // to fit.
 func (v *Verifier) verifyWith(ctx context.Context, p tenants.Provider, t *token, now time.Time) (proof, error) {
-	if !slices.Contains(p.Algorithms, t.alg) || !slices.Contains(tenants.Algorithms(), t.alg) {
-		return proof{}, refuse(CodeAlgorithmNotAllowed, "alg is not among the provider's algorithms")
+	if err := t.checkAlgorithm(p.Algorithms); err != nil {
+		return proof{}, err
 	}
 	identity, valid, err := v.judge(p, t.claims, now)
 	if err != nil {
@@ -175,11 +174,7 @@ func (v *Verifier) verifyWith(ctx context.Context, p tenants.Provider, t *token,
 	if err != nil {
 		return proof{}, err
 	}
-	key, err := keys.find(t.kid)
-	if err != nil {
-		return proof{}, err
-	}
-	if err := t.verify(key); err != nil {
+	if err := t.verifyBy(keys, p.Algorithms); err != nil {
 		return proof{}, err
 	}
 	return proof{provider: p, keys: keys, kid: t.kid, valid: valid, identity: identity}, nil
