@@ -2,6 +2,7 @@ package dir_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -189,5 +190,62 @@ func TestErrorsAreSorted(t *testing.T) {
 	var one dir.FileError
 	if !errors.As(err, &one) || one.File != "lib" {
 		t.Errorf("the first FileError is %v", one)
+	}
+}
+
+// unreadable is a file system in which one path is there and cannot be opened.
+type unreadable struct {
+	inner fstest.MapFS
+	path  string
+}
+
+func (u unreadable) Open(name string) (fs.File, error) {
+	if name == u.path {
+		return nil, &fs.PathError{Op: "openat", Path: name, Err: fs.ErrPermission}
+	}
+	return u.inner.Open(name)
+}
+
+func (u unreadable) Stat(name string) (fs.FileInfo, error) { return u.inner.Stat(name) }
+
+// What cannot be read is an error and never taken for absent: guardrails would be
+// missing.
+func TestLoadRefusesWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	workspace := fstest.MapFS{
+		"regent.yaml":                       {Data: []byte("apis: [{id: a, kind: rest, credential: 'header:x', tenant: [host], routes: openapi.yaml}]\n")},
+		"openapi.yaml":                      {Data: []byte("openapi: 3.0.1\ninfo: {title: x, version: '1'}\npaths: {}\n")},
+		"schema/input.json":                 {Data: []byte("{}")},
+		"platform/guard.rego":               {Data: []byte("package platform\n")},
+		"lib/deep/strings.rego":             {Data: []byte("package lib.strings\n")},
+		"tenants/acme/tenant.yaml":          {Data: []byte(tenantText("acme", 0))},
+		"tenants/acme/policy/authz.rego":    {Data: []byte(rules(0))},
+		"tenants/acme/policy/sub/data.json": {Data: []byte("{}")},
+	}
+	if _, err := dir.Load(unreadable{workspace, ""}, "DIR"); err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{"platform", "lib", "lib/deep", "tenants", "tenants/acme/policy", "tenants/acme/policy/sub"}
+	for path := range workspace {
+		paths = append(paths, path)
+	}
+	for _, path := range paths {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			_, err := dir.Load(unreadable{workspace, path}, "DIR")
+			want := path + ": cannot open: permission denied"
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v, want %q", err, want)
+			}
+		})
+	}
+}
+
+func TestErrorsAreBounded(t *testing.T) {
+	t.Parallel()
+	_, err := dir.Load(fstest.MapFS{"regent.yaml": {Data: []byte("apis:\n" + strings.Repeat("- x\n", 2000))}}, "DIR")
+	var errs dir.Errors
+	if !errors.As(err, &errs) || len(errs) != 1001 || errs[1000].Message != "and 1000 errors more" {
+		t.Errorf("%d errors, the last is %v", len(errs), errs[len(errs)-1])
 	}
 }
