@@ -66,6 +66,7 @@ func TestStatus(t *testing.T) {
 		{name: "simple no", api: simple, reply: `{"isAuthorized":false}`, status: 403, body: forbidden, outcome: gateway.ExplicitDeny, calls: 1},
 
 		{name: "rest no principal", api: rest, reply: `{"policyDocument":` + emptyDoc + `}`, status: 500, body: null, errorType: "AuthorizerConfigurationException", outcome: gateway.ReplyMalformed, calls: 1},
+		{name: "rest empty principal", api: rest, reply: `{"principalId":"","policyDocument":` + emptyDoc + `}`, status: 500, body: null, errorType: "AuthorizerConfigurationException", outcome: gateway.ReplyMalformed, calls: 1},
 		{name: "rest principal in another case", api: rest, reply: `{"PrincipalId":"alice","policyDocument":` + emptyDoc + `}`, status: 500, body: null, errorType: "AuthorizerConfigurationException", outcome: gateway.ReplyMalformed, calls: 1},
 		{name: "rest no policy", api: rest, reply: `{"principalId":"alice"}`, status: 500, body: null, errorType: "AuthorizerConfigurationException", outcome: gateway.ReplyMalformed, calls: 1},
 		{name: "rest null policy", api: rest, reply: doc("null"), status: 500, body: null, errorType: "AuthorizerConfigurationException", outcome: gateway.ReplyMalformed, calls: 1},

@@ -123,6 +123,26 @@ func TestUpstreamHeaders(t *testing.T) {
 	}
 }
 
+// TestNestedContextUpstream holds that an HTTP API's lists and objects arrive as JSON,
+// and that nothing is added to its context.
+func TestNestedContextUpstream(t *testing.T) {
+	t.Parallel()
+	url, requests := upstream(t)
+	r := newRig(t, withUpstream(api(tenants.HTTP, 0), url), gateway.Options{})
+	r.authorizer.set(strings.Replace(allowAll, `{"admin":false,"level":3,"tenantId":"acme"}`, `{"roles":["a",1.50],"admin":true}`, 1), nil)
+	r.send(t, "GET /")
+	got := map[string][]string{}
+	for name, values := range (<-requests).header {
+		if strings.HasPrefix(name, gateway.ContextHeader) {
+			got[name] = values
+		}
+	}
+	want := map[string][]string{"X-Regent-Context-Roles": {`["a",1.50]`}, "X-Regent-Context-Admin": {"true"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("context headers (-want +got):\n%s", diff)
+	}
+}
+
 // TestContextThatIsNoHeader holds that a context which a backend could misread is not
 // delivered at all.
 func TestContextThatIsNoHeader(t *testing.T) {
