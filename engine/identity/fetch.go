@@ -36,7 +36,8 @@ type fetcher struct {
 
 func newFetcher(config Config) *fetcher {
 	f := &fetcher{allowPrivate: config.AllowPrivate}
-	f.dialer = &net.Dialer{Timeout: connectBudget, Control: f.control}
+	// IPv4 is tried beside an IPv6 that does not answer while there is time left.
+	f.dialer = &net.Dialer{Timeout: connectBudget, FallbackDelay: connectBudget / 3, Control: f.control}
 	f.client = &http.Client{
 		Timeout: totalBudget,
 		CheckRedirect: func(*http.Request, []*http.Request) error {

@@ -7,6 +7,7 @@ replace regent => ../../..
 
 require (
 	github.com/c2sp/wycheproof v0.0.0-20260902155932-3fa63dd0344a
+	github.com/go-jose/go-jose/v4 v4.1.8
 	regent v0.0.0-00010101000000-000000000000
 )
 

@@ -92,7 +92,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-func load(t *testing.T, name string) file {
+func load(t testing.TB, name string) file {
 	t.Helper()
 	b, err := fs.ReadFile(vectors.TestVectors, name)
 	if err != nil {
@@ -107,7 +107,7 @@ func load(t *testing.T, name string) file {
 
 // keySet is the group's public key or keys as a set; symmetric ones have no public
 // part and are handed over as they are.
-func keySet(t *testing.T, public, private json.RawMessage) []byte {
+func keySet(t testing.TB, public, private json.RawMessage) []byte {
 	t.Helper()
 	key := public
 	if key == nil {
