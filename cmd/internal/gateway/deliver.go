@@ -151,6 +151,8 @@ func (h *Handler) newProxy(upstream *url.URL) *httputil.ReverseProxy {
 			}
 			p.SetURL(upstream)
 			p.Out.Host = p.In.Host
+			// As in the event: what the client sent, and its address behind it.
+			p.Out.Header["X-Forwarded-For"] = p.In.Header["X-Forwarded-For"]
 			p.SetXForwarded()
 			stripContext(p.Out.Header)
 			maps.Copy(p.Out.Header, d.header)

@@ -110,7 +110,7 @@ func TestUpstreamHeaders(t *testing.T) {
 		"X-Regent-Context-Title":       {"Grüße, Bob"},
 		"X-Regent-Context-Principalid": {"alice"},
 		"Authorization":                {"Bearer t1"},
-		"X-Forwarded-For":              {"203.0.113.7"},
+		"X-Forwarded-For":              {"198.51.100.1, 203.0.113.7"},
 		"X-Forwarded-Host":             {"api.acme.example"},
 		"X-Forwarded-Proto":            {"http"},
 		"Content-Length":               {"4"},
