@@ -30,7 +30,7 @@ const (
 // introspector asks RFC 7662 endpoints about opaque tokens.
 type introspector struct {
 	fetcher *fetcher
-	secret  func(ctx context.Context, reference string) (string, error)
+	secret  func(ctx context.Context, tenant, reference string) (string, error)
 	clock   clock
 	key     digestKey
 	yes, no *lru.Cache[digest, answer]
@@ -72,7 +72,7 @@ func (i *introspector) prove(ctx context.Context, tenant tenants.Tenant, p tenan
 	}
 	question := question{
 		key: i.key.of(tenant.ID, string(config), token), endpoint: i.key.of(tenant.ID, string(config)),
-		provider: p, token: token, at: i.clock.at(now),
+		tenant: tenant.ID, provider: p, token: token, at: i.clock.at(now),
 	}
 	a, err := i.answer(ctx, question)
 	if err != nil {
@@ -83,6 +83,7 @@ func (i *introspector) prove(ctx context.Context, tenant tenants.Tenant, p tenan
 
 type question struct {
 	key, endpoint digest
+	tenant        string // its id
 	provider      tenants.Provider
 	token         string
 	at            stamp
@@ -169,7 +170,7 @@ func (i *introspector) ask(ctx context.Context, q question) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
-	secret, err := i.secret(ctx, q.provider.ClientSecret)
+	secret, err := i.secret(ctx, q.tenant, q.provider.ClientSecret)
 	if err != nil {
 		return nil, err
 	}

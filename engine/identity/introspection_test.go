@@ -24,7 +24,12 @@ const clientSecret = "p@ss:w ö&rd" // not what ReadSecret takes; the tests hand
 func asking() *Verifier {
 	return newVerifier(Config{
 		AllowPrivate: true,
-		Secret:       func(context.Context, string) (string, error) { return clientSecret, nil },
+		Secret: func(_ context.Context, tenant, reference string) (string, error) {
+			if tenant == "" || reference != "env:ACME_SECRET" {
+				return "", fmt.Errorf("asked for %q of %q", reference, tenant)
+			}
+			return clientSecret, nil
+		},
 	}, clock{func() time.Duration { return 0 }})
 }
 
@@ -437,7 +442,7 @@ func TestReadSecret(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ReadSecret(t.Context(), tt.reference)
+			got, err := ReadSecret(t.Context(), "acme", tt.reference)
 			if (err == nil) != tt.ok {
 				t.Fatalf("error %v, want ok %v", err, tt.ok)
 			}

@@ -12,15 +12,15 @@ import (
 
 const maxSecret = 512 // bytes
 
-// ReadSecret reads a secret by its reference: env:NAME, an environment variable, or
-// file:PATH, a regular file with one line in it. A secret is 1 to 512 printable
-// ASCII characters (RFC 6749, appendix A.2).
+// ReadSecret is the usual Config.Secret. It reads a secret by its reference:
+// env:NAME, an environment variable, or file:PATH, a regular file with one line in
+// it. A secret is 1 to 512 printable ASCII characters (RFC 6749, appendix A.2).
 //
 // Whoever writes a tenant's record chooses the reference and where the secret is
 // sent. So what belongs to the function itself is out of reach: variables whose
 // names begin with AWS_, LAMBDA_, REGENT_ or _, and files under /proc, /sys and
 // /dev. The errors never have the secret in them.
-func ReadSecret(_ context.Context, reference string) (string, error) {
+func ReadSecret(_ context.Context, _, reference string) (string, error) {
 	secret, err := readReference(reference)
 	if err != nil {
 		return "", err

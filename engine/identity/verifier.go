@@ -24,9 +24,11 @@ type Config struct {
 	// Remember is how many verified tokens are remembered. Zero means 1024, a
 	// negative number none.
 	Remember int
-	// Secret reads the secret that a tenant's configuration refers to, at every use.
-	// Nil means ReadSecret. Its errors are logged and must not have the secret in them.
-	Secret func(ctx context.Context, reference string) (string, error)
+	// Secret reads the secret that the configuration of the tenant with this id refers
+	// to, at every use. Nil means ReadSecret, which knows env: and file: and lets every
+	// tenant name any secret; where tenants write their own records, bind the names to
+	// them here. Its errors are logged and must not have the secret in them.
+	Secret func(ctx context.Context, tenant, reference string) (string, error)
 }
 
 // Verifier proves who a credential belongs to. Make it with New; it implements
