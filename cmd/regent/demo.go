@@ -1,13 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -249,23 +250,31 @@ func learned(body []byte) map[string]string {
 	return context
 }
 
+// learned is the context in a line.
+func (r stepResult) learned() string {
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(r.Context)) {
+		parts = append(parts, key+" "+r.Context[key])
+	}
+	return "and the upstream learns " + strings.Join(parts, ", ")
+}
+
 func (c *cli) showDemo(results []stepResult) {
 	rows := [][]cell{{{"", plain}, {"SENT", dim}, {"BY", dim}, {"ANSWER", dim}, {"CACHE", dim}, {"WHY", dim}}}
 	for i, r := range results {
 		// The host's first label is the tenant.
 		tenant, _, _ := strings.Cut(r.Host, ".")
-		why := r.Why
-		if len(r.Context) > 0 {
-			why += fmt.Sprintf("; the upstream learns tenant %s, caller %s, roles %s, plan %s", r.Context["tenantId"], r.Context["principalId"], r.Context["roles"], r.Context["plan"])
-		}
 		answer := cell{strconv.Itoa(r.Status), statusStyle(r.Status)}
 		if !r.OK {
 			answer = cell{fmt.Sprintf("%d %s, want %d %s", r.Status, r.Cache, r.Want, r.WantCache), red}
 		}
 		rows = append(rows, []cell{
 			{strconv.Itoa(i + 1), dim}, {text: fmt.Sprintf("%s %s to %s", r.Method, r.Path, tenant)}, {text: r.What},
-			answer, {cmp.Or(r.Cache, "-"), dim}, {text: printable(why)},
+			answer, {r.Cache, dim}, {text: printable(r.Why)},
 		})
+		if len(r.Context) > 0 {
+			rows = append(rows, []cell{{}, {}, {}, {}, {}, {text: printable(r.learned()), style: dim}})
+		}
 	}
 	c.out.table(rows)
 	c.err.line("")

@@ -84,6 +84,8 @@ func explain(t gateway.Trace, out engine.Outcome, asked bool) string {
 		return reason(out.Record.Result.Outcome, out.Record.Result.Code, out.Record.Result.Reasons, "")
 	case asked && out.Err != nil:
 		return out.Record.Result.Code + ": " + cause(out)
+	case t.Outcome == gateway.SourceMissing:
+		return t.Why + ", so nobody is asked"
 	case t.Why != "":
 		return string(t.Outcome) + ": " + t.Why
 	default:
