@@ -48,8 +48,9 @@ func (r registry) Bundle(context.Context, tenants.Digest) (tenants.Bundle, error
 
 func (r registry) Platform(context.Context) (tenants.Digest, error) { return "sha256:p", nil }
 
-// viewersRead stands for a tenant's rules: viewers may GET.
-type viewersRead struct{}
+// viewersRead stands for a tenant's rules: viewers may GET. The test's APIs have no
+// cache, so Decide is the only question that is asked; any other panics.
+type viewersRead struct{ engine.Policy }
 
 func (p viewersRead) Load(context.Context, tenants.Digest, tenants.Digest) (engine.Policy, error) {
 	return p, nil
