@@ -29,6 +29,9 @@ type Authorizer struct {
 	NewID func() string
 	// Salt keys the digests that stand for subjects in the log.
 	Salt []byte
+
+	// memo keeps the documents of cache keys.
+	memo memo
 }
 
 // Authorize answers one event with the bytes of a reply, or with *Unauthorized or
@@ -79,6 +82,8 @@ type work struct {
 	input    *Input
 	code     string
 	decision Decision
+	document Document
+	limits   []Limit
 	reply    *Reply
 	evalTime time.Duration
 }
@@ -136,10 +141,10 @@ func (w *work) steps(ctx context.Context) (Decision, error) {
 		return Decision{}, w.unauthenticated(err)
 	}
 	// 4. Build the input.
-	if w.req.Ambiguous != "" {
+	if w.req.Ambiguous != "" && !w.cached() {
 		return Decision{}, &denial{code: CodePathAmbiguous, detail: w.req.Ambiguous}
 	}
-	in := NewInput(w.req, w.api, w.tenant, w.identity)
+	in := w.buildInput()
 	w.input = &in
 	// 5. Load the tenant's active revision.
 	policy, err := w.load(ctx)
@@ -154,7 +159,24 @@ func (w *work) steps(ctx context.Context) (Decision, error) {
 		return Decision{}, asTrouble("evaluation", err)
 	}
 	w.code = "policy"
+	if w.req.Ambiguous != "" {
+		w.code = CodePathAmbiguous
+		decision.Allow, decision.Reasons = false, []string{w.req.Ambiguous}
+	}
+	if w.cached() {
+		return w.speakForKey(ctx, policy, in, decision)
+	}
 	return decision, nil
+}
+
+// buildInput builds the rules' input. An ambiguous path stays out of it: what the
+// rules say of the cache key does not depend on the path.
+func (w *work) buildInput() Input {
+	req := w.req
+	if req.Ambiguous != "" {
+		req.Path, req.Segments, req.Route, req.Params = "/", nil, "", nil
+	}
+	return NewInput(req, w.api, w.tenant, w.identity)
 }
 
 func (w *work) registered(ctx context.Context) (tenants.API, error) {
@@ -201,7 +223,8 @@ func (w *work) unauthenticated(err error) error {
 	if w.api.Unauthenticated != 403 || !errors.As(err, &u) || u.Code == CodeDoubtful || u.Code == CodeCredentialNotSingle {
 		return err
 	}
-	return &denial{code: u.Code, detail: "not authenticated"}
+	// With a cache the credential is part of the key, so the no holds for all of it.
+	return &denial{code: u.Code, detail: "not authenticated", wholeKey: w.cached()}
 }
 
 func (w *work) load(ctx context.Context) (Policy, error) {
@@ -224,6 +247,7 @@ func (w *work) complete() *Reply {
 		WholeKey:    d.WholeKey,
 		PrincipalID: d.PrincipalID,
 		UsageKey:    d.UsageKey,
+		Document:    w.document,
 		Context:     make(map[string]any, len(d.Context)+4),
 	}
 	if reply.PrincipalID == "" {

@@ -32,6 +32,10 @@ type Policy interface {
 	// cannot be evaluated, or whose values are not of the contract's types, are a
 	// *Trouble, never an answer.
 	Decide(ctx context.Context, in Input, now time.Time) (Decision, error)
+	// Permissions judges every request that agrees with known, over the API's routes.
+	// It returns *Trouble where Decide would for all of them, and where the context,
+	// the principal id or the usage key does not follow from what is known.
+	Permissions(ctx context.Context, known Known, routes []tenants.Route, now time.Time) (Permissions, error)
 }
 
 // Policies loads policies and keeps them.
@@ -52,6 +56,15 @@ type Reply struct {
 	Context map[string]any
 	// UsageKey is an API key's value; empty for none.
 	UsageKey string
+	// Document speaks for every request with the same cache key; nil in exact mode,
+	// where Allow and WholeKey are all there is to say.
+	Document Document
+}
+
+// Document is an IAM policy document made by a Gateway.
+type Document interface {
+	// Allows reports whether the document allows a request for an ARN.
+	Allows(arn string) bool
 }
 
 // Gateway speaks API Gateway's formats.
@@ -62,4 +75,8 @@ type Gateway interface {
 	// Encode writes the reply in the form that the request's shape wants. What
 	// cannot be said within API Gateway's limits is a *Trouble.
 	Encode(req Request, api tenants.API, reply Reply) ([]byte, error)
+	// Cover writes a document that allows the cells that are allowed, for the API and
+	// stage that req was sent to, and returns the allowed cells that it had to leave
+	// out, with the reason. It never allows a path of another cell.
+	Cover(req Request, cells []Cell) (Document, []Limit, error)
 }

@@ -64,9 +64,6 @@ type Permissions struct {
 	// Limits are the conditions that could not be decided for a whole cell. Cells
 	// that hang on them are not allowed, whatever single requests might be.
 	Limits []Limit
-	// Decision has the context, the principal and the usage key, which the cache key
-	// determines. Allow and Reasons mean nothing here.
-	Decision Decision
 }
 
 // Cell is a set of requests: one method, and paths of one shape.
@@ -130,9 +127,9 @@ func (c Cell) Has(method string, segments []string) bool {
 
 // Limit is a condition that complete policies cannot express.
 type Limit struct {
-	// File and Line are where the rule has it.
-	File string `json:"file"`
-	Line int    `json:"line"`
+	// File and Line are where the rule has it; empty if it is no rule's doing.
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
 	// Reason says what it depends on, and what to do.
 	Reason string `json:"reason"`
 }

@@ -25,7 +25,10 @@ type Record struct {
 	Masked           []string                `json:"masked,omitempty"`
 	Result           RecordResult            `json:"result"`
 	Error            *RecordError            `json:"error,omitempty"`
-	Metrics          map[string]int64        `json:"metrics"`
+	// Incomplete says why a reply that API Gateway may cache grants less than the
+	// rules do. At most ten entries.
+	Incomplete []Limit          `json:"incomplete,omitempty"`
+	Metrics    map[string]int64 `json:"metrics"`
 }
 
 // RecordBundle names the revision of a bundle that decided.
@@ -97,6 +100,7 @@ func (w *work) record(err error) Record {
 			r.Masked = []string{"/input/identity/subject"}
 		}
 	}
+	r.Incomplete = w.limits[:min(len(w.limits), 10)]
 	r.Result, r.Error = w.result(err)
 	return r
 }

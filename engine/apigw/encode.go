@@ -33,7 +33,7 @@ type simpleReply struct {
 // something else is a *engine.Trouble: a context that is not flat, a resource or a
 // reply over API Gateway's limits, an allowed ARN with a wildcard in it.
 func (Gateway) Encode(req engine.Request, api tenants.API, reply engine.Reply) ([]byte, error) {
-	if reply.Allow && (req.Ambiguous != "" || req.Doubtful != "") {
+	if reply.Allow && reply.Document == nil && (req.Ambiguous != "" || req.Doubtful != "") {
 		return nil, engine.Troublef(codeReply, "an ambiguous or doubtful request was allowed")
 	}
 	if err := checkContext(reply.Context); err != nil {
@@ -62,9 +62,15 @@ func (Gateway) Encode(req engine.Request, api tenants.API, reply engine.Reply) (
 	return marshal(out)
 }
 
-// document says the reply's verdict in IAM's words: in exact mode, one statement on the
-// request's own ARN.
+// document says the reply's verdict in IAM's words: the complete document if there is
+// one; else, in exact mode, one statement on the request's own ARN.
 func document(req engine.Request, reply engine.Reply) (iam.Document, error) {
+	if d, ok := reply.Document.(completeDocument); ok {
+		return d.Document, nil
+	}
+	if reply.Document != nil {
+		return iam.Document{}, engine.Troublef(codeReply, "a %T is not a document of this package", reply.Document)
+	}
 	effect, resource, err := iam.Deny, "", error(nil)
 	switch {
 	case reply.Allow:

@@ -37,6 +37,9 @@ type Policy struct {
 	compiler *ast.Compiler
 	store    storage.Store
 	query    rego.PreparedEvalQuery
+	// data is the base document that store holds.
+	data    ast.Value
+	partial partialQueries
 }
 
 // Options change how Compile judges a bundle.
@@ -63,15 +66,27 @@ func Compile(ctx context.Context, platform, tenant tenants.Bundle, opts Options)
 
 	modules := maps.Clone(shared.modules)
 	for path, m := range own.modules {
+		// The tenant's file would take the place of the platform's, guardrails and all.
+		if _, taken := modules[path]; taken {
+			ps.add("confinement", m.Package.Loc(), "the platform has a file %s: rename the tenant's", path)
+		}
 		modules[path] = m
 	}
+	if err := ps.err(); err != nil {
+		return nil, err
+	}
+	keepConflicts(modules)
 	modules["regent/entrypoint.rego"] = ast.MustParseModuleWithOpts(entrypoint, ast.ParserOptions{RegoVersion: ast.RegoV1})
 	data := own.data
 	if key, ok := mergeInto(data, shared.data); !ok {
 		return nil, fmt.Errorf("data: the tenant and the platform both have %s", key)
 	}
 
-	store := inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
+	document, err := ast.InterfaceToValue(data)
+	if err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	store := inmem.NewFromASTObject(document.(ast.Object))
 	compiler, err := compile(ctx, modules, store, opts)
 	if err != nil {
 		return nil, err
@@ -88,7 +103,7 @@ func Compile(ctx context.Context, platform, tenant tenants.Bundle, opts Options)
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
-	return &Policy{compiler: compiler, store: store, query: query}, nil
+	return &Policy{compiler: compiler, store: store, query: query, data: document}, nil
 }
 
 func compile(ctx context.Context, modules map[string]*ast.Module, store storage.Store, opts Options) (*ast.Compiler, error) {

@@ -37,7 +37,7 @@ func parse(b tenants.Bundle, roots []string, ps *Problems) source {
 			s.modules[f.Path] = m
 		case base == "data.json" || base == "data.yaml" || base == "data.yml":
 			var doc any
-			if err := util.Unmarshal(f.Content, &doc); err != nil {
+			if err := unmarshal(base, f.Content, &doc); err != nil {
 				ps.addError(f.Path, err)
 				continue
 			}
@@ -111,4 +111,12 @@ func manifestRoots(b tenants.Bundle, ps *Problems) []string {
 		return m.Roots
 	}
 	return nil
+}
+
+// unmarshal reads JSON strictly as JSON: OPA's YAML reader takes more.
+func unmarshal(name string, content []byte, doc *any) error {
+	if strings.HasSuffix(name, ".json") {
+		return util.UnmarshalJSON(content, doc)
+	}
+	return util.Unmarshal(content, doc)
 }

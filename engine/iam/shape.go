@@ -1,0 +1,276 @@
+package iam
+
+import (
+	"slices"
+	"strings"
+
+	"regent/engine"
+)
+
+// pattern returns the pattern METHOD/path whose matches include a cell's paths; it
+// may reach further. It returns false for a cell with words that have several
+// spellings in an ARN.
+func pattern(c engine.Cell) (string, bool) {
+	parts := []string{c.Method}
+	for _, s := range c.Segments {
+		p, ok := segmentPattern(s)
+		if !ok {
+			return "", false
+		}
+		parts = append(parts, p)
+	}
+	return finish(parts, c), true
+}
+
+// denial returns a pattern that covers all of a cell's paths however their words
+// are spelled.
+func denial(c engine.Cell) string {
+	parts := []string{c.Method}
+	for _, s := range c.Segments {
+		p, ok := segmentPattern(s)
+		if !ok || !s.Fixed {
+			p = "*"
+		}
+		if a, one := onlyAffix(s); one {
+			p = blur(a.Prefix) + "*" + blur(a.Suffix)
+		}
+		if s.Fixed {
+			p = blur(s.Literal)
+		}
+		for strings.Contains(p, "**") {
+			p = strings.ReplaceAll(p, "**", "*")
+		}
+		parts = append(parts, p)
+	}
+	return finish(parts, c)
+}
+
+// onlyAffix returns the form of a segment that has exactly one.
+func onlyAffix(s engine.Segment) (engine.Affix, bool) {
+	if s.Fixed || len(s.Like) != 1 {
+		return engine.Affix{}, false
+	}
+	return s.Like[0], true
+}
+
+func finish(parts []string, c engine.Cell) string {
+	if c.Rest {
+		parts = append(parts, "*")
+	}
+	if len(parts) == 1 {
+		parts = append(parts, "")
+	}
+	return strings.Join(parts, "/")
+}
+
+func segmentPattern(s engine.Segment) (string, bool) {
+	if s.Fixed {
+		return s.Literal, plain(s.Literal)
+	}
+	var prefix, suffix string
+	for _, a := range s.Like {
+		if len(a.Prefix) > len(prefix) {
+			prefix = a.Prefix
+		}
+		if len(a.Suffix) > len(suffix) {
+			suffix = a.Suffix
+		}
+	}
+	return prefix + "*" + suffix, plain(prefix) && plain(suffix)
+}
+
+// plain tells whether a word has one spelling only in an ARN, once needless escapes
+// are denied.
+func plain(word string) bool {
+	for i := range len(word) {
+		if !plainByte(word[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func plainByte(b byte) bool {
+	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || strings.IndexByte("-._~:@", b) >= 0
+}
+
+// blur puts a wildcard for each run of characters that have several spellings.
+func blur(word string) string {
+	var b strings.Builder
+	run := false
+	for i := range len(word) {
+		if plainByte(word[i]) {
+			b.WriteByte(word[i])
+		} else if !run {
+			b.WriteByte('*')
+		}
+		run = !plainByte(word[i])
+	}
+	return b.String()
+}
+
+// patterns returns the patterns of cells without those that others include.
+func patterns(cells []engine.Cell) []string {
+	var ps []string
+	for _, c := range cells {
+		if p, ok := pattern(c); ok {
+			ps = append(ps, p)
+		}
+	}
+	return minimal(ps)
+}
+
+func minimal(ps []string) []string {
+	var kept []string
+	for i, p := range ps {
+		included := false
+		for j, q := range ps {
+			if q == p {
+				included = included || j < i
+			} else {
+				included = included || Match(q, symbolic(p))
+			}
+		}
+		if !included {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// free stands for any text in a symbolic word: no pattern has it, so only a
+// wildcard matches it.
+const free = "\uE000"
+
+// symbolic is one word for all that a pattern matches.
+func symbolic(pattern string) string { return strings.ReplaceAll(pattern, "*", free) }
+
+// containsCell tells whether a pattern matches all of a cell's paths.
+func containsCell(pattern string, c engine.Cell) bool {
+	parts := []string{c.Method}
+	for _, s := range c.Segments {
+		switch a, one := onlyAffix(s); {
+		case s.Fixed:
+			parts = append(parts, s.Literal)
+		case one:
+			parts = append(parts, a.Prefix+free+a.Suffix)
+		default:
+			parts = append(parts, free)
+		}
+	}
+	if c.Rest {
+		parts = append(parts, free)
+	}
+	if len(parts) == 1 {
+		parts = append(parts, "")
+	}
+	return Match(pattern, strings.Join(parts, "/"))
+}
+
+// reaches tells whether a pattern matches any of a cell's paths. It may say yes
+// where the answer is no, never the other way.
+func reaches(pattern string, c engine.Cell) bool {
+	method, path, _ := strings.Cut(pattern, "/")
+	if method != c.Method {
+		return false
+	}
+	if len(c.Segments) == 0 {
+		return c.Rest && path != "" || !c.Rest && strings.Trim(path, "*") == ""
+	}
+	return reachesFrom(path, c, 0)
+}
+
+// reachesFrom matches a pattern with the cell's segments from number i on.
+func reachesFrom(p string, c engine.Cell, i int) bool {
+	for _, end := range wordEnds(p, c.Segments[i]) {
+		if i == len(c.Segments)-1 {
+			if c.Rest && reachesRest(p[end:]) || !c.Rest && strings.Trim(p[end:], "*") == "" {
+				return true
+			}
+			continue
+		}
+		for _, next := range slashEnds(p[end:]) {
+			if reachesFrom(p[end+next:], c, i+1) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reachesRest tells whether a pattern matches a slash and at least one more
+// character.
+func reachesRest(p string) bool {
+	return strings.HasPrefix(p, "*") || strings.HasPrefix(p, "/") && len(p) > 1
+}
+
+// slashEnds are the places where a pattern can go on behind a slash.
+func slashEnds(p string) []int {
+	switch {
+	case strings.HasPrefix(p, "/"):
+		return []int{1}
+	case strings.HasPrefix(p, "*"):
+		// The wildcard may go on behind the slash, or end before or with it.
+		ends := []int{0}
+		for _, e := range slashEnds(p[1:]) {
+			ends = append(ends, e+1)
+		}
+		return ends
+	default:
+		return nil
+	}
+}
+
+// wordEnds are the places in a pattern where a word of a segment's set can have
+// ended. A wildcard at the place may still go on.
+func wordEnds(p string, s engine.Segment) []int {
+	var ends []int
+	for e := 0; e <= len(p); e++ {
+		atWild := e < len(p) && p[e] == '*'
+		if e == len(p) || p[e] == '/' || atWild || e > 0 && p[e-1] == '*' {
+			if wordFits(p[:e], atWild, s) {
+				ends = append(ends, e)
+			}
+		}
+		if e < len(p) && p[e] == '/' {
+			break
+		}
+	}
+	return ends
+}
+
+// wordFits tells whether a word of the set can match a pattern without slashes;
+// open tells that anything may follow.
+func wordFits(p string, open bool, s engine.Segment) bool {
+	if open {
+		p += "*"
+	}
+	if s.Fixed {
+		return Match(p, s.Literal)
+	}
+	if !strings.Contains(p, "*") {
+		return s.Has(p)
+	}
+	a := engine.Affix{Prefix: p[:strings.IndexByte(p, '*')], Suffix: p[strings.LastIndexByte(p, '*')+1:]}
+	return !slices.ContainsFunc(s.Like, func(l engine.Affix) bool { return apart(l, a) }) &&
+		!slices.ContainsFunc(s.NotLike, func(n engine.Affix) bool {
+			return strings.HasPrefix(a.Prefix, n.Prefix) && strings.HasSuffix(a.Suffix, n.Suffix)
+		})
+}
+
+// apart tells whether no word has both forms.
+func apart(a, b engine.Affix) bool {
+	return !strings.HasPrefix(a.Prefix, b.Prefix) && !strings.HasPrefix(b.Prefix, a.Prefix) ||
+		!strings.HasSuffix(a.Suffix, b.Suffix) && !strings.HasSuffix(b.Suffix, a.Suffix)
+}
+
+func cellsReached(p string, cells []engine.Cell) []engine.Cell {
+	return slices.DeleteFunc(slices.Clone(cells), func(c engine.Cell) bool { return !reaches(p, c) })
+}
+
+func equalCells(a, b engine.Cell) bool {
+	return a.Method == b.Method && a.Rest == b.Rest && slices.EqualFunc(a.Segments, b.Segments, func(s, t engine.Segment) bool {
+		return s.Fixed == t.Fixed && s.Literal == t.Literal &&
+			slices.Equal(s.Like, t.Like) && slices.Equal(s.NotLike, t.NotLike) && slices.Equal(s.Not, t.Not)
+	})
+}

@@ -1,0 +1,315 @@
+package residue
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"regent/engine"
+)
+
+// builtin evaluates a builtin function: with OPA's own implementation if all
+// arguments are known, else by what is known of the symbols.
+func (x *evaluation) builtin(name string, args []value, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	if terms, ok := allKnown(args); ok {
+		return x.concrete(name, terms, loc, e, k)
+	}
+	for _, a := range args {
+		if o, ok := a.(opaque); ok && name != "internal.member_2" {
+			return x.doubt(e, o.limit, func(e *env) (truth, error) { return k(o, e) })
+		}
+	}
+	v, t, err := x.symbolic(name, args, loc)
+	if err != nil || t == no {
+		return no, err
+	}
+	if t == maybe {
+		limit := limitAt(loc, fmt.Sprintf("%s over an unknown part of the request is not understood here", name))
+		for _, a := range args {
+			if o, ok := a.(opaque); ok {
+				limit = o.limit
+			}
+		}
+		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit}, e) })
+	}
+	return k(v, e)
+}
+
+func allKnown(args []value) ([]*ast.Term, bool) {
+	terms := make([]*ast.Term, len(args))
+	for i, a := range args {
+		k, ok := a.(known)
+		if !ok {
+			return nil, false
+		}
+		terms[i] = ast.NewTerm(k.Value)
+	}
+	return terms, true
+}
+
+// concrete calls OPA's implementation. What depends on anything but its arguments
+// is not called, and an error is a maybe: it would be trouble for every request of
+// the cell.
+func (x *evaluation) concrete(name string, args []*ast.Term, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	declared, f := ast.BuiltinMap[name], topdown.GetBuiltin(name)
+	if f == nil || declared == nil || declared.Nondeterministic {
+		limit := limitAt(loc, fmt.Sprintf("%s changes from one request to the next", name))
+		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit}, e) })
+	}
+	var results []value
+	err := f(topdown.BuiltinContext{Context: x.ctx, Location: loc}, args, func(t *ast.Term) error {
+		results = append(results, known{t.Value})
+		return nil
+	})
+	if err != nil {
+		limit := limitAt(loc, fmt.Sprintf("%s cannot be evaluated", name))
+		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit}, e) })
+	}
+	return anyOf(len(results), func(i int) (truth, error) { return k(results[i], e) })
+}
+
+// symbolic evaluates the functions that are understood for symbols. no means
+// undefined, maybe that it is not known.
+func (x *evaluation) symbolic(name string, args []value, loc *ast.Location) (value, truth, error) {
+	switch name {
+	case "equal", "neq":
+		t, err := x.equalValues(args[0], args[1])
+		if name == "neq" {
+			t = t.not()
+		}
+		return answer(t, err)
+	case "internal.member_2":
+		return answer(x.member(args[0], args[1]))
+	case "startswith", "endswith", "contains":
+		t, isText := args[0].(text)
+		s, isString := asString(args[1])
+		if !isText || !isString {
+			return nil, maybe, nil
+		}
+		switch name {
+		case "startswith":
+			return answer(x.hasPrefix(t, s))
+		case "endswith":
+			return answer(x.hasSuffix(t, s))
+		default:
+			return answer(t.contains(s), nil)
+		}
+	case "glob.match":
+		return answer(x.globMatch(args[0], args[1], args[2]))
+	case "count":
+		return x.count(args[0])
+	case "split":
+		if t, ok := args[0].(text); ok && isSlash(args[1]) {
+			return t.split(), yes, nil
+		}
+	case "trim", "trim_left", "trim_right", "trim_prefix", "trim_suffix":
+		if t, ok := args[0].(text); ok {
+			return x.trim(name, t, args[1])
+		}
+	case "concat":
+		return join(args[0], args[1]), yes, nil
+	case "array.slice":
+		return sliceOf(args)
+	case "is_string":
+		_, isText := args[0].(text)
+		return boolean(isText), yes, nil
+	case "sprintf", "lower", "upper":
+		// Defined for every text, but nobody knows what it is.
+		if total(args) {
+			return opaque{limitAt(loc, fmt.Sprintf("the text that %s makes of an unknown part of the request is not known", name))}, yes, nil
+		}
+	}
+	return nil, maybe, nil
+}
+
+func answer(t truth, err error) (value, truth, error) {
+	if err != nil || t == maybe {
+		return nil, maybe, err
+	}
+	return boolean(t == yes), yes, nil
+}
+
+// total tells whether all symbols among the arguments are texts.
+func total(args []value) bool {
+	for _, a := range args {
+		switch v := a.(type) {
+		case known, text:
+		case list:
+			if v.rest || v.open || !total(v.elems) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func isSlash(v value) bool {
+	s, ok := asString(v)
+	return ok && s == "/"
+}
+
+// member tells whether a collection has a value.
+func (x *evaluation) member(v, collection value) (truth, error) {
+	if _, ok := collection.(opaque); ok {
+		return maybe, nil
+	}
+	if unknown, err := x.lengthOf(collection); unknown || err != nil {
+		return maybe, err
+	}
+	_, elems, open, ok := elements(collection)
+	if !ok {
+		return no, nil
+	}
+	if t, isText := v.(text); isText {
+		if err := x.splitByWords(t, elems); err != nil {
+			return no, err
+		}
+	}
+	best := no
+	var ask error
+	for _, elem := range elems {
+		t, err := x.equalValues(elem, v)
+		if err != nil {
+			ask = err
+			continue
+		}
+		if best = max(best, t); best == yes {
+			return yes, nil
+		}
+	}
+	if open {
+		best = max(best, maybe)
+	}
+	return best, ask
+}
+
+// splitByWords asks at once for all words that a free segment is compared with.
+func (x *evaluation) splitByWords(t text, words []value) error {
+	if t.rest || len(t.parts) != 1 || t.parts[0].free == isWord {
+		return nil
+	}
+	s := &split{segment: t.parts[0].free}
+	for _, v := range words {
+		if w, ok := asString(v); ok && x.is(t.parts[0], w) == maybe {
+			s.words = append(s.words, w)
+		}
+	}
+	if len(s.words) < 2 {
+		return nil
+	}
+	return s
+}
+
+func (x *evaluation) count(v value) (value, truth, error) {
+	if unknown, err := x.lengthOf(v); unknown || err != nil {
+		return nil, maybe, err
+	}
+	switch v := v.(type) {
+	case list:
+		// Elements of a set that are not known may be equal to each other.
+		if v.open || v.set && len(v.elems) > 1 {
+			return nil, maybe, nil
+		}
+		return known{ast.Number(itoa(len(v.elems)))}, yes, nil
+	case dict:
+		if !v.open {
+			return known{ast.Number(itoa(len(v.entries)))}, yes, nil
+		}
+	}
+	return nil, maybe, nil
+}
+
+// trim cuts what is there for sure from the ends of a text.
+func (x *evaluation) trim(name string, t text, cut value) (value, truth, error) {
+	s, ok := asString(cut)
+	if !ok {
+		return nil, maybe, nil
+	}
+	parts := t.parts
+	switch name {
+	case "trim", "trim_left", "trim_right":
+		if s != "/" {
+			return nil, maybe, nil
+		}
+		for name != "trim_right" && len(parts) > 1 && parts[0] == word("") {
+			parts = parts[1:]
+		}
+		for name != "trim_left" && !t.rest && len(parts) > 1 && parts[len(parts)-1] == word("") {
+			parts = parts[:len(parts)-1]
+		}
+		return text{parts: parts, rest: t.rest}.simplify(), yes, nil
+	case "trim_prefix":
+		answer, err := x.hasPrefix(t, s)
+		if err != nil || answer == maybe {
+			return nil, maybe, err
+		}
+		if answer == no {
+			return t, yes, nil
+		}
+		words := strings.Split(s, "/")
+		last := len(words) - 1
+		if last >= len(parts) {
+			return nil, maybe, nil
+		}
+		first := parts[last]
+		if first.free != isWord && words[last] != "" {
+			return nil, maybe, nil
+		}
+		if first.free == isWord {
+			first = word(strings.TrimPrefix(first.word, words[last]))
+		}
+		return text{parts: append([]component{first}, parts[last+1:]...), rest: t.rest}.simplify(), yes, nil
+	}
+	return nil, maybe, nil
+}
+
+// join joins a list of words by "/".
+func join(delimiter, v value) value {
+	unknown := opaque{engine.Limit{Reason: "concat over an unknown part of the request is not understood here"}}
+	l, ok := v.(list)
+	if !ok || !isSlash(delimiter) || l.set || l.open {
+		return unknown
+	}
+	t := text{rest: l.rest}
+	for _, e := range l.elems {
+		switch e := e.(type) {
+		case text:
+			if e.rest {
+				return unknown
+			}
+			t.parts = append(t.parts, e.parts...)
+		case known:
+			s, ok := asString(e)
+			if !ok {
+				return unknown
+			}
+			for _, w := range strings.Split(s, "/") {
+				t.parts = append(t.parts, word(w))
+			}
+		default:
+			return unknown
+		}
+	}
+	return t.simplify()
+}
+
+// sliceOf is array.slice with OPA's clamping of its bounds.
+func sliceOf(args []value) (value, truth, error) {
+	l, ok := args[0].(list)
+	from, ok1 := asInt(args[1])
+	to, ok2 := asInt(args[2])
+	if !ok || !ok1 || !ok2 || l.set || l.open || l.rest {
+		return nil, maybe, nil
+	}
+	from = max(from, 0)
+	to = min(max(to, from), len(l.elems))
+	if from >= to {
+		return known{ast.NewArray()}, yes, nil
+	}
+	return collect(slices.Clone(l.elems[from:to]), false), yes, nil
+}

@@ -1,0 +1,463 @@
+package residue
+
+import (
+	"fmt"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"regent/engine"
+)
+
+// rules finds the value of a rule or function: a set if it has elements, else the
+// one value that its bodies agree on.
+func (x *evaluation) rules(rules []*ast.Rule, args []value, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	if x.depth++; x.depth > maxCalls {
+		return no, errSteps
+	}
+	defer func() { x.depth-- }()
+	for _, r := range rules {
+		if !r.Head.Ref().IsGround() {
+			limit := limitAt(loc, "a partial object rule over unknown values is not understood here")
+			return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit}, e) })
+		}
+	}
+	if rules[0].Head.RuleKind() == ast.MultiValue {
+		return x.multiValue(rules, loc, e, k)
+	}
+	v, t, limit, err := x.singleValue(rules, args)
+	if err != nil {
+		return no, err
+	}
+	switch t {
+	case no:
+		return no, nil
+	case maybe:
+		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit}, e) })
+	default:
+		return k(v, e)
+	}
+}
+
+// singleValue evaluates a complete rule or a function. Two values that differ are
+// a conflict, which is an error in Rego and a maybe here.
+func (x *evaluation) singleValue(rules []*ast.Rule, args []value) (value, truth, engine.Limit, error) {
+	var got value
+	var unsure *ast.Rule
+	var perhaps []value
+	var byDefault *ast.Rule
+	for _, r := range rules {
+		if r.Default {
+			byDefault = r
+			continue
+		}
+		values, doubtful, err := x.chain(r, args)
+		if err != nil {
+			return nil, no, engine.Limit{}, err
+		}
+		if doubtful {
+			unsure, perhaps = r, append(perhaps, values...)
+			continue
+		}
+		for _, v := range values {
+			if got == nil {
+				got = v
+			}
+			if same, err := x.equalValues(got, v); err != nil || same != yes {
+				return nil, maybe, limitAt(r.Loc(), fmt.Sprintf("%s has two values for the same request", r.Head.Ref())), err
+			}
+		}
+	}
+	if unsure != nil {
+		settled, err := x.settledBy(got, perhaps)
+		if !settled || err != nil {
+			return nil, maybe, limitAt(unsure.Loc(), fmt.Sprintf("what %s is depends on something unknown", unsure.Head.Ref())), err
+		}
+	}
+	switch {
+	case got != nil:
+		return got, yes, engine.Limit{}, nil
+	case byDefault != nil:
+		return x.defaultValue(byDefault)
+	default:
+		return nil, no, engine.Limit{}, nil
+	}
+}
+
+// settledBy tells whether a sure value makes unsure ones irrelevant, because they
+// are all the same.
+func (x *evaluation) settledBy(got value, perhaps []value) (bool, error) {
+	if got == nil {
+		return false, nil
+	}
+	for _, v := range perhaps {
+		if same, err := x.equalValues(got, v); err != nil || same != yes {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (x *evaluation) defaultValue(r *ast.Rule) (value, truth, engine.Limit, error) {
+	var got value
+	_, err := x.term(r.Head.Value, nil, func(v value, _ *env) (truth, error) {
+		got = v
+		return no, nil
+	})
+	return got, yes, engine.Limit{}, err
+}
+
+// chain evaluates a rule and its else branches in order: the first whose body
+// holds has the value.
+func (x *evaluation) chain(r *ast.Rule, args []value) (values []value, unsure bool, err error) {
+	for ; r != nil; r = r.Else {
+		values, unsure, err = x.branch(r, args)
+		if err != nil || unsure || len(values) > 0 {
+			return values, unsure, err
+		}
+	}
+	return nil, false, nil
+}
+
+func (x *evaluation) branch(r *ast.Rule, args []value) (values []value, unsure bool, err error) {
+	var bindArgs func(i int, e *env) (truth, error)
+	bindArgs = func(i int, e *env) (truth, error) {
+		if i < len(r.Head.Args) && i < len(args) {
+			return x.match(r.Head.Args[i], args[i], e, func(e *env) (truth, error) { return bindArgs(i+1, e) })
+		}
+		return x.body(r.Body, e, func(e *env) (truth, error) {
+			if r.Head.Value == nil {
+				values, unsure = append(values, boolean(true)), unsure || e.isUnsure()
+				return no, nil
+			}
+			return x.term(r.Head.Value, e, func(v value, e *env) (truth, error) {
+				values, unsure = append(values, v), unsure || e.isUnsure()
+				return no, nil
+			})
+		})
+	}
+	_, err = bindArgs(0, nil)
+	return values, unsure, err
+}
+
+// multiValue evaluates a rule that contains elements.
+func (x *evaluation) multiValue(rules []*ast.Rule, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	var elems []value
+	open := false
+	for _, r := range rules {
+		_, err := x.body(r.Body, nil, func(e *env) (truth, error) {
+			return x.term(r.Head.Key, e, func(v value, e *env) (truth, error) {
+				if e.isUnsure() {
+					open = true
+				} else {
+					elems = append(elems, v)
+				}
+				return no, nil
+			})
+		})
+		if err != nil {
+			return no, err
+		}
+	}
+	if open {
+		return k(list{elems: elems, set: true, open: true}, e)
+	}
+	return k(collect(elems, true), e)
+}
+
+func openLimit(v value, loc *ast.Location) engine.Limit {
+	if d, ok := v.(dict); ok && d.what != "" {
+		return limitAt(loc, d.what+" has entries that are not part of the cache key")
+	}
+	return limitAt(loc, "the members of a collection are not known")
+}
+
+// call evaluates an expression that calls something: an operator, a builtin
+// function, or a function of the policy.
+func (x *evaluation) call(ts []*ast.Term, loc *ast.Location, e *env, k found) (truth, error) {
+	name := ts[0].Value.String()
+	switch name {
+	case "eq", "assign":
+		return x.unify(ts[1], ts[2], loc, e, k)
+	}
+	arity, isFunction := x.arity(name)
+	args := ts[1:]
+	var out *ast.Term
+	if len(args) == arity+1 {
+		args, out = args[:arity], args[arity]
+	}
+	if !isFunction {
+		return x.doubt(e, limitAt(loc, name+" is not understood here"), k)
+	}
+	return x.apply(name, args, loc, e, func(v value, e *env) (truth, error) {
+		if out != nil {
+			return x.match(out, v, e, k)
+		}
+		if o, ok := v.(opaque); ok {
+			return x.doubt(e, o.limit, k)
+		}
+		if !truthy(v) {
+			return no, nil
+		}
+		return k(e)
+	})
+}
+
+func (x *evaluation) callTerm(c ast.Call, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	return x.apply(c[0].Value.String(), c[1:], loc, e, k)
+}
+
+// arity returns how many arguments a function has.
+func (x *evaluation) arity(name string) (int, bool) {
+	if b, ok := ast.BuiltinMap[name]; ok {
+		return b.Decl.Arity(), true
+	}
+	if rules := x.Rules(name); len(rules) > 0 {
+		return len(rules[0].Head.Args), true
+	}
+	return 0, false
+}
+
+func (x *evaluation) apply(name string, args []*ast.Term, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	return x.terms(args, e, func(vs []value, e *env) (truth, error) {
+		if rules := x.Rules(name); len(rules) > 0 {
+			return x.rules(rules, vs, loc, e, k)
+		}
+		return x.builtin(name, vs, loc, e, k)
+	})
+}
+
+// unify makes two terms equal, binding variables of either.
+func (x *evaluation) unify(a, b *ast.Term, loc *ast.Location, e *env, k found) (truth, error) {
+	switch {
+	case x.isPattern(a, e):
+		return x.term(b, e, func(v value, e *env) (truth, error) { return x.match(a, v, e, k) })
+	case x.isPattern(b, e):
+		return x.term(a, e, func(v value, e *env) (truth, error) { return x.match(b, v, e, k) })
+	}
+	return x.term(a, e, func(va value, e *env) (truth, error) {
+		return x.term(b, e, func(vb value, e *env) (truth, error) { return x.same(va, vb, loc, e, k) })
+	})
+}
+
+// isPattern tells whether a term binds variables when it is matched.
+func (x *evaluation) isPattern(t *ast.Term, e *env) bool {
+	switch v := t.Value.(type) {
+	case ast.Var:
+		_, bound := e.get(v)
+		return !bound
+	case *ast.Array:
+		for i := range v.Len() {
+			if x.isPattern(v.Elem(i), e) {
+				return true
+			}
+		}
+	case ast.Object:
+		pattern := false
+		v.Foreach(func(_, t *ast.Term) { pattern = pattern || x.isPattern(t, e) })
+		return pattern
+	}
+	return false
+}
+
+// match makes a term equal to a value, binding the term's variables.
+func (x *evaluation) match(t *ast.Term, v value, e *env, k found) (truth, error) {
+	switch p := t.Value.(type) {
+	case ast.Var:
+		if _, bound := e.get(p); !bound {
+			return k(e.bind(p, v))
+		}
+	case *ast.Array:
+		if x.isPattern(t, e) {
+			return x.matchArray(p, v, t.Loc(), e, k)
+		}
+	case ast.Object:
+		if x.isPattern(t, e) {
+			return x.doubt(e, limitAt(t.Loc(), "taking an object apart is not understood here"), k)
+		}
+	}
+	return x.term(t, e, func(tv value, e *env) (truth, error) { return x.same(tv, v, t.Loc(), e, k) })
+}
+
+func (x *evaluation) matchArray(p *ast.Array, v value, loc *ast.Location, e *env, k found) (truth, error) {
+	if o, ok := v.(opaque); ok {
+		return x.doubt(e, o.limit, k)
+	}
+	if l, ok := v.(list); ok && l.rest {
+		if p.Len() <= len(l.elems) {
+			return no, nil
+		}
+		return x.orDoubt(x.lengthen(), e, limitAt(loc, "how many segments there are is not known"), k)
+	}
+	if isSet(v) {
+		return no, nil
+	}
+	_, elems, open, ok := elements(v)
+	if _, isObject := v.(dict); !ok || isObject || open || len(elems) != p.Len() {
+		return no, nil
+	}
+	if kv, isKnown := v.(known); isKnown {
+		if _, isArray := kv.Value.(*ast.Array); !isArray {
+			return no, nil
+		}
+	}
+	var next func(i int, e *env) (truth, error)
+	next = func(i int, e *env) (truth, error) {
+		if i == p.Len() {
+			return k(e)
+		}
+		return x.match(p.Elem(i), elems[i], e, func(e *env) (truth, error) { return next(i+1, e) })
+	}
+	return next(0, e)
+}
+
+func isSet(v value) bool {
+	switch v := v.(type) {
+	case list:
+		return v.set
+	case known:
+		_, ok := v.Value.(ast.Set)
+		return ok
+	}
+	return false
+}
+
+// same goes on if two values are equal.
+func (x *evaluation) same(a, b value, loc *ast.Location, e *env, k found) (truth, error) {
+	t, err := x.equalValues(a, b)
+	if err != nil {
+		return no, err
+	}
+	switch t {
+	case no:
+		return no, nil
+	case maybe:
+		return x.doubt(e, whyUnequal(a, b, loc), k)
+	default:
+		return k(e)
+	}
+}
+
+func whyUnequal(a, b value, loc *ast.Location) engine.Limit {
+	for _, v := range []value{a, b} {
+		if o, ok := v.(opaque); ok {
+			return o.limit
+		}
+	}
+	return limitAt(loc, "two parts of the request are compared with each other")
+}
+
+// equalValues tells whether two values are equal in the whole cell.
+func (x *evaluation) equalValues(a, b value) (truth, error) {
+	switch av := a.(type) {
+	case opaque:
+		return maybe, nil
+	case known:
+		switch bv := b.(type) {
+		case known:
+			return fromBool(av.Compare(bv.Value) == 0), nil
+		case text, list, dict, opaque:
+			return x.equalValues(b, a)
+		}
+	case text:
+		switch bv := b.(type) {
+		case known:
+			s, ok := asString(bv)
+			if !ok {
+				return no, nil
+			}
+			return x.equal(av, s)
+		case text:
+			return equalTexts(av, bv), nil
+		case opaque:
+			return maybe, nil
+		default:
+			return no, nil
+		}
+	case list:
+		return x.equalLists(av, b)
+	case dict:
+		if _, ok := b.(opaque); ok {
+			return maybe, nil
+		}
+		if k, ok := b.(known); ok {
+			if _, isObject := k.Value.(ast.Object); !isObject {
+				return no, nil
+			}
+		}
+		return maybe, nil
+	}
+	return maybe, nil
+}
+
+// equalTexts compares texts by their free parts only: the same parts are equal,
+// whatever they are.
+func equalTexts(a, b text) truth {
+	if len(a.parts) == len(b.parts) && a.rest == b.rest && !a.rest {
+		same := true
+		for i := range a.parts {
+			same = same && a.parts[i] == b.parts[i]
+		}
+		if same {
+			return yes
+		}
+	}
+	if len(a.parts) != len(b.parts) && !a.rest && !b.rest {
+		return no
+	}
+	return maybe
+}
+
+func (x *evaluation) equalLists(l list, b value) (truth, error) {
+	if _, ok := b.(opaque); ok || l.open || l.set {
+		return maybe, nil
+	}
+	other, ok := b.(list)
+	if !ok {
+		k, isKnown := b.(known)
+		if !isKnown {
+			return no, nil
+		}
+		array, isArray := k.Value.(*ast.Array)
+		if !isArray {
+			return no, nil
+		}
+		for i := range array.Len() {
+			other.elems = append(other.elems, known{array.Elem(i).Value})
+		}
+	}
+	if other.set || other.open || (l.rest && other.rest) {
+		return maybe, nil
+	}
+	if l.rest || other.rest {
+		long, short := l, other
+		if other.rest {
+			long, short = other, l
+		}
+		if len(short.elems) <= len(long.elems) {
+			return no, nil
+		}
+		return maybe, x.lengthen()
+	}
+	if len(l.elems) != len(other.elems) {
+		return no, nil
+	}
+	return x.allEqual(l.elems, other.elems)
+}
+
+// allEqual looks for a difference before it asks for a split.
+func (x *evaluation) allEqual(a, b []value) (truth, error) {
+	all := yes
+	var ask error
+	for i := range a {
+		t, err := x.equalValues(a[i], b[i])
+		if err != nil {
+			ask = err
+			continue
+		}
+		if t == no {
+			return no, nil
+		}
+		all = min(all, t)
+	}
+	return all, ask
+}

@@ -1,0 +1,378 @@
+package residue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"regent/engine"
+)
+
+// Program is what partial evaluation left, and what it refers to.
+type Program struct {
+	// Allow and Deny are alternatives: the request is allowed if one of Allow holds
+	// and none of Deny.
+	Allow, Deny []ast.Body
+	// Rules returns the rules with exactly this reference, of the support modules or
+	// of the policy.
+	Rules func(ref string) []*ast.Rule
+	// Within tells whether there are rules below a reference.
+	Within func(ref string) bool
+	// Data is the base document.
+	Data ast.Value
+	// Input has the known parts of the input document.
+	Input map[string]ast.Value
+	// Known says what else is fixed.
+	Known engine.Known
+}
+
+// evaluation is one cell being judged.
+type evaluation struct {
+	*Program
+	ctx   context.Context
+	cell  engine.Cell
+	input dict
+	// doubts are the conditions that were maybe.
+	doubts []engine.Limit
+	steps  int
+	depth  int
+}
+
+// maxSteps bounds the work for one cell, in expressions; maxCalls how deep rules
+// may call rules.
+const (
+	maxSteps = 200_000
+	maxCalls = 128
+)
+
+var errSteps = errors.New("the rules are too large for a complete policy")
+
+// env binds variables. It is a list that grows at the head, so that going back
+// over alternatives is dropping it.
+type env struct {
+	name  ast.Var
+	value value
+	next  *env
+	// unsure tells that the way here led through a maybe.
+	unsure bool
+}
+
+func (e *env) get(name ast.Var) (value, bool) {
+	for ; e != nil; e = e.next {
+		if e.value != nil && e.name == name {
+			return e.value, true
+		}
+	}
+	return nil, false
+}
+
+func (e *env) bind(name ast.Var, v value) *env {
+	return &env{name: name, value: v, next: e, unsure: e.isUnsure()}
+}
+
+func (e *env) isUnsure() bool { return e != nil && e.unsure }
+
+// found is called for each way to satisfy something. It returns how far the whole
+// is satisfied; yes ends the search.
+type found func(e *env) (truth, error)
+
+type foundValue func(v value, e *env) (truth, error)
+
+// done is the end of a way.
+func done(e *env) (truth, error) {
+	if e.isUnsure() {
+		return maybe, nil
+	}
+	return yes, nil
+}
+
+// doubt goes on, unsurely, and remembers why.
+func (x *evaluation) doubt(e *env, limit engine.Limit, k found) (truth, error) {
+	if !slices.Contains(x.doubts, limit) {
+		x.doubts = append(x.doubts, limit)
+	}
+	return k(&env{next: e, unsure: true})
+}
+
+// any asks for each alternative in turn until one is a yes.
+func anyOf(n int, alternative func(i int) (truth, error)) (truth, error) {
+	answer := no
+	for i := range n {
+		t, err := alternative(i)
+		if err != nil {
+			return no, err
+		}
+		if answer = max(answer, t); answer == yes {
+			return yes, nil
+		}
+	}
+	return answer, nil
+}
+
+// holds tells whether one of the alternatives holds.
+func (x *evaluation) holds(bodies []ast.Body) (truth, error) {
+	return anyOf(len(bodies), func(i int) (truth, error) { return x.body(bodies[i], nil, done) })
+}
+
+func (x *evaluation) body(b ast.Body, e *env, k found) (truth, error) {
+	if len(b) == 0 {
+		return k(e)
+	}
+	if i := firstReady(b, e); i > 0 {
+		reordered := make(ast.Body, 0, len(b))
+		b = append(append(append(reordered, b[i]), b[:i]...), b[i+1:]...)
+	}
+	return x.expr(b[0], e, func(e *env) (truth, error) { return x.body(b[1:], e, k) })
+}
+
+func (x *evaluation) expr(expr *ast.Expr, e *env, k found) (truth, error) {
+	if x.steps++; x.steps > maxSteps {
+		return no, errSteps
+	}
+	if x.steps%1024 == 0 && x.ctx.Err() != nil {
+		return no, x.ctx.Err()
+	}
+	if len(expr.With) > 0 {
+		return x.doubt(e, limitAt(expr.Loc(), "`with` is not understood here"), k)
+	}
+	if expr.Negated {
+		positive := expr.NoWith()
+		positive.Negated = false
+		answer, err := x.expr(positive, sure(e), done)
+		if err != nil {
+			return no, err
+		}
+		switch answer.not() {
+		case no:
+			return no, nil
+		case maybe:
+			return k(&env{next: e, unsure: true})
+		default:
+			return k(e)
+		}
+	}
+	switch t := expr.Terms.(type) {
+	case *ast.SomeDecl:
+		return k(e)
+	case *ast.Every:
+		return x.every(t, expr.Loc(), e, k)
+	case *ast.Term:
+		return x.term(t, e, func(v value, e *env) (truth, error) {
+			if o, ok := v.(opaque); ok {
+				return x.doubt(e, o.limit, k)
+			}
+			if !truthy(v) {
+				return no, nil
+			}
+			return k(e)
+		})
+	case []*ast.Term:
+		return x.call(t, expr.Loc(), e, k)
+	default:
+		return x.doubt(e, limitAt(expr.Loc(), "this statement is not understood here"), k)
+	}
+}
+
+// sure forgets that the way here was unsure: what is asked next is a question of
+// its own.
+func sure(e *env) *env {
+	if e.isUnsure() {
+		return &env{next: e}
+	}
+	return e
+}
+
+// every holds if its body holds for all members of the domain.
+func (x *evaluation) every(ev *ast.Every, loc *ast.Location, e *env, k found) (truth, error) {
+	return x.term(ev.Domain, e, func(domain value, e *env) (truth, error) {
+		if s, err := x.lengthOf(domain); s || err != nil {
+			return x.orDoubt(err, e, limitAt(loc, "how many segments there are is not known"), k)
+		}
+		keys, elems, open, ok := elements(domain)
+		if !ok {
+			if o, isOpaque := domain.(opaque); isOpaque {
+				return x.doubt(e, o.limit, k)
+			}
+			return no, nil
+		}
+		all := yes
+		for i := range elems {
+			t, err := x.everyMember(ev, keys[i], elems[i], e)
+			if err != nil || t == no {
+				return no, err
+			}
+			all = min(all, t)
+		}
+		if open || all == maybe {
+			return x.doubt(e, limitAt(loc, "`every` ranges over values that are not known"), k)
+		}
+		return k(e)
+	})
+}
+
+func (x *evaluation) everyMember(ev *ast.Every, key, elem value, e *env) (truth, error) {
+	e = sure(e)
+	if ev.Key != nil {
+		if v, ok := ev.Key.Value.(ast.Var); ok {
+			e = e.bind(v, key)
+		}
+	}
+	return x.match(ev.Value, elem, e, func(e *env) (truth, error) { return x.body(ev.Body, e, done) })
+}
+
+// orDoubt passes an error on, and otherwise goes on unsurely.
+func (x *evaluation) orDoubt(err error, e *env, limit engine.Limit, k found) (truth, error) {
+	if err != nil {
+		return no, err
+	}
+	return x.doubt(e, limit, k)
+}
+
+// lengthOf asks for a split if a collection is a path's segments without a known
+// end. The first result tells that the end cannot be found out.
+func (x *evaluation) lengthOf(v value) (unknown bool, err error) {
+	switch v := v.(type) {
+	case list:
+		if v.rest {
+			return true, x.lengthen()
+		}
+	case text:
+		if v.rest {
+			return true, x.lengthen()
+		}
+	}
+	return false, nil
+}
+
+// term finds the values that a term can have.
+func (x *evaluation) term(t *ast.Term, e *env, k foundValue) (truth, error) {
+	switch v := t.Value.(type) {
+	case ast.Var:
+		if bound, ok := e.get(v); ok {
+			return k(bound, e)
+		}
+		return k(opaque{limitAt(t.Loc(), fmt.Sprintf("the value of %s is not known", v))}, e)
+	case ast.Ref:
+		return x.ref(t, v, e, k)
+	case ast.Call:
+		return x.callTerm(v, t.Loc(), e, k)
+	case *ast.Array:
+		return x.terms(slice(v), e, func(vs []value, e *env) (truth, error) { return k(collect(vs, false), e) })
+	case ast.Set:
+		return x.terms(v.Slice(), e, func(vs []value, e *env) (truth, error) { return k(collect(vs, true), e) })
+	case ast.Object:
+		return x.object(v, t.Loc(), e, k)
+	case *ast.ArrayComprehension:
+		return x.comprehension(v.Body, v.Term, false, t.Loc(), e, k)
+	case *ast.SetComprehension:
+		return x.comprehension(v.Body, v.Term, true, t.Loc(), e, k)
+	case *ast.ObjectComprehension:
+		return k(opaque{limitAt(t.Loc(), "an object comprehension over unknown values is not understood here")}, e)
+	default:
+		return k(known{t.Value}, e)
+	}
+}
+
+func slice(a *ast.Array) []*ast.Term {
+	terms := make([]*ast.Term, a.Len())
+	for i := range terms {
+		terms[i] = a.Elem(i)
+	}
+	return terms
+}
+
+// terms finds the values that several terms can have together.
+func (x *evaluation) terms(ts []*ast.Term, e *env, k func([]value, *env) (truth, error)) (truth, error) {
+	var next func(i int, vs []value, e *env) (truth, error)
+	next = func(i int, vs []value, e *env) (truth, error) {
+		if i == len(ts) {
+			return k(vs, e)
+		}
+		return x.term(ts[i], e, func(v value, e *env) (truth, error) {
+			return next(i+1, append(vs[:i:i], v), e)
+		})
+	}
+	return next(0, nil, e)
+}
+
+// collect makes a collection of values, an ordinary one if all are known.
+func collect(vs []value, set bool) value {
+	terms := make([]*ast.Term, 0, len(vs))
+	for _, v := range vs {
+		k, ok := v.(known)
+		if !ok {
+			return list{elems: vs, set: set}
+		}
+		terms = append(terms, ast.NewTerm(k.Value))
+	}
+	if set {
+		return known{ast.NewSet(terms...)}
+	}
+	return known{ast.NewArray(terms...)}
+}
+
+func (x *evaluation) object(o ast.Object, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	if o.IsGround() {
+		return k(known{o}, e)
+	}
+	var keys []string
+	var terms []*ast.Term
+	simple := true
+	o.Foreach(func(key, t *ast.Term) {
+		s, ok := key.Value.(ast.String)
+		simple = simple && ok
+		keys = append(keys, string(s))
+		terms = append(terms, t)
+	})
+	if !simple {
+		return k(opaque{limitAt(loc, "an object with keys that are no constant texts is not understood here")}, e)
+	}
+	return x.terms(terms, e, func(vs []value, e *env) (truth, error) {
+		d := dict{entries: map[string]value{}}
+		allKnown := ast.NewObject()
+		for i, key := range keys {
+			d.entries[key] = vs[i]
+			if v, ok := vs[i].(known); ok {
+				allKnown.Insert(ast.StringTerm(key), ast.NewTerm(v.Value))
+			}
+		}
+		if allKnown.Len() == len(keys) {
+			return k(known{allKnown}, e)
+		}
+		return k(d, e)
+	})
+}
+
+// comprehension collects the values of a term over all ways to satisfy a body.
+func (x *evaluation) comprehension(b ast.Body, t *ast.Term, set bool, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	var vs []value
+	open := false
+	_, err := x.body(b, sure(e), func(e *env) (truth, error) {
+		return x.term(t, e, func(v value, e *env) (truth, error) {
+			if e.isUnsure() {
+				open = true
+			} else {
+				vs = append(vs, v)
+			}
+			return no, nil
+		})
+	})
+	if err != nil {
+		return no, err
+	}
+	if open {
+		return k(opaque{limitAt(loc, "a comprehension over values that are not known")}, e)
+	}
+	return k(collect(vs, set), e)
+}
+
+func limitAt(loc *ast.Location, reason string) engine.Limit {
+	l := engine.Limit{Reason: reason}
+	if loc != nil {
+		l.File, l.Line = loc.File, loc.Row
+	}
+	return l
+}

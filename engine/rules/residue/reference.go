@@ -1,0 +1,186 @@
+package residue
+
+import (
+	"fmt"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// ref finds the values that a reference can have: of the input, of data, of rules,
+// or inside a value that a variable has.
+func (x *evaluation) ref(t *ast.Term, ref ast.Ref, e *env, k foundValue) (truth, error) {
+	head, isVar := ref[0].Value.(ast.Var)
+	if !isVar {
+		return x.term(ref[0], e, func(v value, e *env) (truth, error) { return x.walk(v, ref[1:], t.Loc(), e, k) })
+	}
+	switch head {
+	case "input":
+		return x.walk(x.input, ref[1:], t.Loc(), e, k)
+	case "data":
+		return x.dataRef(t, ref, e, k)
+	}
+	v, ok := e.get(head)
+	if !ok {
+		v = opaque{limitAt(t.Loc(), fmt.Sprintf("the value of %s is not known", head))}
+	}
+	return x.walk(v, ref[1:], t.Loc(), e, k)
+}
+
+// dataRef evaluates the rules that a reference names, or reads the base document.
+func (x *evaluation) dataRef(t *ast.Term, ref ast.Ref, e *env, k foundValue) (truth, error) {
+	path := "data"
+	for i := 1; i < len(ref); i++ {
+		if _, ok := ref[i].Value.(ast.String); !ok {
+			break
+		}
+		path = ref[:i+1].String()
+		if rules := x.Rules(path); len(rules) > 0 {
+			return x.rules(rules, nil, t.Loc(), e, func(v value, e *env) (truth, error) {
+				return x.walk(v, ref[i+1:], t.Loc(), e, k)
+			})
+		}
+	}
+	if x.Within(path) {
+		return k(opaque{limitAt(t.Loc(), fmt.Sprintf("%s as a whole is not understood here", path))}, e)
+	}
+	return x.walk(known{x.Data}, ref[1:], t.Loc(), e, k)
+}
+
+// walk goes down into a value along a path, over all values of its variables.
+func (x *evaluation) walk(v value, path []*ast.Term, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	if len(path) == 0 {
+		return k(v, e)
+	}
+	if o, ok := v.(opaque); ok {
+		return x.doubt(e, o.limit, func(e *env) (truth, error) { return k(o, e) })
+	}
+	if name, ok := path[0].Value.(ast.Var); ok {
+		if _, bound := e.get(name); !bound {
+			return x.iterate(v, name, path[1:], loc, e, k)
+		}
+	}
+	return x.term(path[0], e, func(key value, e *env) (truth, error) {
+		return x.index(v, key, loc, e, func(v value, e *env) (truth, error) { return x.walk(v, path[1:], loc, e, k) })
+	})
+}
+
+// iterate binds a variable to each key of a collection.
+func (x *evaluation) iterate(v value, name ast.Var, path []*ast.Term, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	if unknown, err := x.lengthOf(v); unknown || err != nil {
+		return x.orDoubt(err, e, limitAt(loc, "how many segments there are is not known"), func(e *env) (truth, error) {
+			return k(opaque{limitAt(loc, "how many segments there are is not known")}, e)
+		})
+	}
+	keys, elems, open, ok := elements(v)
+	if !ok {
+		return no, nil
+	}
+	answer, err := anyOf(len(elems), func(i int) (truth, error) {
+		return x.walk(elems[i], path, loc, e.bind(name, keys[i]), k)
+	})
+	if err != nil || answer == yes || !open {
+		return answer, err
+	}
+	unknown := opaque{openLimit(v, loc)}
+	t, err := x.doubt(e.bind(name, unknown), unknown.limit, func(e *env) (truth, error) { return k(unknown, e) })
+	return max(answer, t), err
+}
+
+// index finds a member of a collection by its key.
+func (x *evaluation) index(v, key value, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	if o, ok := key.(opaque); ok {
+		return x.doubt(e, o.limit, func(e *env) (truth, error) { return k(o, e) })
+	}
+	switch c := v.(type) {
+	case list:
+		if !c.set {
+			return x.indexList(c, key, loc, e, k)
+		}
+	case dict:
+		if name, ok := asString(key); ok {
+			return x.indexDict(c, name, loc, e, k)
+		}
+	case known:
+		if kv, ok := key.(known); ok {
+			return indexKnown(c, kv, e, k)
+		}
+	}
+	// A key that is not known is any of the collection's keys that it may equal.
+	keys, elems, open, ok := elements(v)
+	if !ok {
+		return no, nil
+	}
+	if t, isText := key.(text); isText {
+		if err := x.splitByWords(t, keys); err != nil {
+			return no, err
+		}
+	}
+	answer, err := anyOf(len(elems), func(i int) (truth, error) {
+		return x.same(keys[i], key, loc, e, func(e *env) (truth, error) { return k(elems[i], e) })
+	})
+	if err != nil || answer == yes || !open {
+		return answer, err
+	}
+	unknown := opaque{openLimit(v, loc)}
+	t, err := x.doubt(e, unknown.limit, func(e *env) (truth, error) { return k(unknown, e) })
+	return max(answer, t), err
+}
+
+func (x *evaluation) indexList(l list, key value, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	n, ok := asInt(key)
+	if !ok || n < 0 {
+		return no, nil
+	}
+	if n < len(l.elems) {
+		return k(l.elems[n], e)
+	}
+	if !l.rest {
+		return no, nil
+	}
+	return x.orDoubt(x.lengthen(), e, limitAt(loc, "how many segments there are is not known"), func(e *env) (truth, error) {
+		return k(opaque{limitAt(loc, "how many segments there are is not known")}, e)
+	})
+}
+
+func (x *evaluation) indexDict(d dict, name string, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	if v, ok := d.entries[name]; ok {
+		return k(v, e)
+	}
+	if !d.open || (d.absent != "" && d.absent == name) {
+		return no, nil
+	}
+	unknown := opaque{limitAt(loc, fmt.Sprintf("%s.%s is not part of the cache key", d.what, name))}
+	return x.doubt(e, unknown.limit, func(e *env) (truth, error) { return k(unknown, e) })
+}
+
+func indexKnown(c, key known, e *env, k foundValue) (truth, error) {
+	var member *ast.Term
+	switch c := c.Value.(type) {
+	case *ast.Array:
+		if n, ok := asInt(key); ok && n >= 0 && n < c.Len() {
+			member = c.Elem(n)
+		}
+	case ast.Object:
+		member = c.Get(ast.NewTerm(key.Value))
+	case ast.Set:
+		if t := ast.NewTerm(key.Value); c.Contains(t) {
+			member = t
+		}
+	}
+	if member == nil {
+		return no, nil
+	}
+	return k(known{member.Value}, e)
+}
+
+func asInt(v value) (int, bool) {
+	k, ok := v.(known)
+	if !ok {
+		return 0, false
+	}
+	n, ok := k.Value.(ast.Number)
+	if !ok {
+		return 0, false
+	}
+	return n.Int()
+}
