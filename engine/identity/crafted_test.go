@@ -397,6 +397,38 @@ func TestEd25519Strength(t *testing.T) {
 	}
 }
 
+// Members of a key are canonical base64url, whatever jwx would take.
+func TestKeyMembers(t *testing.T) {
+	t.Parallel()
+	x := publicJWK("p256")["x"].(string)
+	standard := strings.NewReplacer("-", "+", "_", "/").Replace(x)
+	for name, spelled := range map[string]any{
+		"padded": x + "=", "standard alphabet, padded": standard + "=", "with a newline": x[:20] + "\n" + x[20:],
+		"number": 1, "null": nil, "array": []string{x}, "empty": "",
+	} {
+		set := must(parseKeySet([]byte(jwks(publicJWK("p256").with(members{"x": spelled})))))
+		if set.only.unusable == "" {
+			t.Errorf("%s: usable", name)
+		}
+	}
+	if set := must(parseKeySet([]byte(jwks(publicJWK("p256"))))); set.only.unusable != "" {
+		t.Errorf("as it was: %s", set.only.unusable)
+	}
+}
+
+// The length of a signature is judged here, not left to whoever verifies it.
+func TestFits(t *testing.T) {
+	t.Parallel()
+	public := signingKeys()["rsa"].Public()
+	for alg, length := range map[string]int{"ES256": 64, "ES384": 96, "ES512": 132, "EdDSA": 64, "RS256": 256, "PS512": 256} {
+		for _, l := range []int{0, length - 1, length, length + 1, 2 * length} {
+			if got := fits(alg, public, l); got != (l == length) {
+				t.Errorf("%s, %d bytes: %v", alg, l, got)
+			}
+		}
+	}
+}
+
 func TestKeySetForms(t *testing.T) { // NET-06
 	t.Parallel()
 	many := func(n int) string {
