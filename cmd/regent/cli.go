@@ -61,6 +61,7 @@ func (c *cli) root() *cobra.Command {
 			return exitStatus(exitTrouble)
 		},
 	}
+	root.SuggestionsMinimumDistance = 2
 	words := strings.NewReplacer("[command]", "VERB", "Available Commands", "Verbs")
 	root.SetUsageTemplate(words.Replace(root.UsageTemplate()))
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "write JSON for machines")

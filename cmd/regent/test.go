@@ -117,7 +117,9 @@ type testJob struct {
 func testJobs(s *dir.Snapshot, only []string) ([]testJob, error) {
 	var jobs []testJob
 	if len(only) == 0 {
-		jobs = append(jobs, testJob{name: "platform"})
+		if len(s.PlatformBundle().Files()) > 0 {
+			jobs = append(jobs, testJob{name: "platform"})
+		}
 		for _, t := range s.Tenants() {
 			only = append(only, t.ID)
 		}
