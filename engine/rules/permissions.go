@@ -178,9 +178,11 @@ func determined(ctx context.Context, k keyedQuery, opts []rego.EvalOption) error
 	return e
 }
 
+// isAssignment reports whether a body gives a variable a value. A reference such as
+// input.path is ground in Rego, but no value.
 func isAssignment(b ast.Body) bool {
 	return len(b) == 1 && b[0].IsEquality() && !b[0].Negated && len(b[0].With) == 0 &&
-		(b[0].Operand(0).IsGround() || b[0].Operand(1).IsGround())
+		(ast.IsConstant(b[0].Operand(0).Value) || ast.IsConstant(b[0].Operand(1).Value))
 }
 
 // knownInput builds the part of the input document that no cache key leaves open.
