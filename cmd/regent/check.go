@@ -88,6 +88,9 @@ func (c *cli) showChecks(found inspection) {
 
 // partRow is a part's line: its verdict and what it is about.
 func partRow(p part) []cell {
+	if !p.OK && p.Problems == 0 {
+		return []cell{{"FAIL", red}, {text: p.Name}, {text: "not checked, for the platform does not compile"}}
+	}
 	if !p.OK {
 		return []cell{{"FAIL", red}, {text: p.Name}, {text: plural(p.Problems, "problem")}}
 	}

@@ -264,6 +264,9 @@ func (c *cli) showVerdict(v verdict, f evalFlags) {
 		}
 		c.out.table(rows)
 	}
+	for _, l := range v.Log.Incomplete {
+		c.warn("this reply, which may be cached, grants less than the rules do: %s", limitText(l))
+	}
 	if len(v.Reply) > 0 {
 		c.out.line(c.out.paint(dim, "reply"))
 		c.out.line(indented(v.Reply))

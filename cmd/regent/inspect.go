@@ -38,9 +38,11 @@ type part struct {
 	Kind     string         `json:"kind"`
 	Revision tenants.Digest `json:"revision"`
 	// Files counts the bundle's files.
-	Files    int  `json:"files"`
-	OK       bool `json:"ok"`
-	Problems int  `json:"problems"`
+	Files int  `json:"files"`
+	OK    bool `json:"ok"`
+	// Problems counts the part's own. A tenant that is not ok and has none could not be
+	// checked, because the platform does not compile.
+	Problems int `json:"problems"`
 }
 
 // problem is one thing wrong with one place.
@@ -100,9 +102,9 @@ func inspect(ctx context.Context, s *dir.Snapshot) (inspection, error) {
 	if err != nil {
 		return found, err
 	}
-	found.add(part{Name: "platform", Kind: "platform", Revision: platform.Digest(), Files: len(platform.Files())}, ps)
-	// A tenant cannot compile under a platform that does not, and says nothing new.
-	shared := len(ps) > 0
+	found.add(part{Name: "platform", Kind: "platform", Revision: platform.Digest(), Files: len(platform.Files()), OK: len(ps) == 0}, ps)
+	// Under a platform that does not compile a tenant's bundle cannot either.
+	shared := ps
 	known := map[tenants.Digest][]problem{}
 	for _, t := range s.Tenants() {
 		b, err := s.TenantBundle(t.ID)
@@ -114,11 +116,9 @@ func inspect(ctx context.Context, s *dir.Snapshot) (inspection, error) {
 				return found, err
 			}
 		}
-		ps := known[b.Digest()]
-		if shared {
-			ps = slices.DeleteFunc(slices.Clone(ps), func(p problem) bool { return slices.ContainsFunc(found.Problems, p.same) })
-		}
-		found.add(part{Name: t.ID, Kind: "tenant", Revision: b.Digest(), Files: len(b.Files())}, ps)
+		all := known[b.Digest()]
+		own := slices.DeleteFunc(slices.Clone(all), func(p problem) bool { return slices.Contains(shared, p) })
+		found.add(part{Name: t.ID, Kind: "tenant", Revision: b.Digest(), Files: len(b.Files()), OK: len(all) == 0}, own)
 	}
 	slices.SortStableFunc(found.Problems, func(a, b problem) int {
 		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
@@ -127,10 +127,8 @@ func inspect(ctx context.Context, s *dir.Snapshot) (inspection, error) {
 	return found, nil
 }
 
-func (p problem) same(other problem) bool { return p == other }
-
 func (found *inspection) add(p part, ps []problem) {
-	p.OK, p.Problems = len(ps) == 0, len(ps)
+	p.Problems = len(ps)
 	found.Parts = append(found.Parts, p)
 	for _, one := range ps {
 		if !slices.Contains(found.Problems, one) {

@@ -36,6 +36,9 @@ type answer struct {
 	Tenant string
 	// Reason is why the answer is as it is, in a line.
 	Reason string
+	// Incomplete says where the reply grants less than the rules do; nil for a reply
+	// from the cache.
+	Incomplete []engine.Limit
 }
 
 func newLocal(a *engine.Authorizer, answered func(answer)) *local {
@@ -61,7 +64,7 @@ func (l *local) onRequest(t gateway.Trace) {
 	out, asked := l.decided[t.RequestID]
 	delete(l.decided, t.RequestID)
 	l.mu.Unlock()
-	a := answer{Trace: t}
+	a := answer{Trace: t, Incomplete: out.Record.Incomplete}
 	a.Tenant, _ = t.Context["tenantId"].(string)
 	if asked && out.Record.Input != nil {
 		a.Tenant = cmp.Or(a.Tenant, out.Record.Input.Tenant)

@@ -46,7 +46,7 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": cmdServe, "await": cmdAwait, "stop": cmdStop, "http": cmdHTTP,
+			"serve": cmdServe, "await": cmdAwait, "end": cmdEnd, "http": cmdHTTP,
 			"normalize": cmdNormalize, "append": cmdAppend, "mode": cmdMode, "fill": cmdFill,
 		},
 	})
@@ -145,11 +145,11 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	running(ts).await(ts, want)
 }
 
-// cmdStop is `stop SIGNAL`: it ends serve, checks that it ends with status 0, and
+// cmdEnd is `end SIGNAL`: it ends serve, checks that it ends with status 0, and
 // leaves what it wrote in the file serve.out.
-func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
+func cmdEnd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: stop INT|TERM")
+		ts.Fatalf("usage: end INT|TERM")
 	}
 	p := running(ts)
 	ts.Check(p.cmd.Process.Signal(signals[args[0]]))
@@ -253,6 +253,8 @@ var volatile = []struct {
 	{regexp.MustCompile(`\beyJ[\w-]+\.[\w-]+\.[\w-]+`), "TOKEN"},
 	{regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), "UUID"},
 	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "sha256:DIGEST"},
+	{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "DIGEST"},
+	{regexp.MustCompile(`"(exp|iat)": \d+`), `"$1": 0`},
 	{regexp.MustCompile(`"subject": "[0-9a-f]{16}"`), `"subject": "MASKED"`},
 	{regexp.MustCompile(`\b20[2-9][0-9]-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},

@@ -91,6 +91,9 @@ type server struct {
 	snapshot *dir.Snapshot
 	// fronts are the APIs that are served, by id.
 	fronts map[string]*apiFront
+
+	// limits are those that have been warned of.
+	limits sync.Map
 }
 
 // apiFront is one API's gateway. A changed API gets a new handler at the old address.
@@ -199,6 +202,7 @@ func (s *server) announce(ctx context.Context) {
 	defer s.mu.Unlock()
 	try := s.sample(ctx)
 	if s.c.json {
+		s.caution()
 		s.jsonLine(readyLine{"ready", s.describe(), try.curl})
 		return
 	}
@@ -207,12 +211,7 @@ func (s *server) announce(ctx context.Context) {
 		rows = append(rows, cells(a.ID, a.Kind, a.Address, strconv.Itoa(a.Routes), cmp.Or(a.Cache, "off"), cmp.Or(a.Upstream, "echo")))
 	}
 	s.c.out.table(rows)
-	if s.issuer != nil {
-		s.c.warn("a development key stands in for every tenant's identity providers: regent token mints tokens, and --dev-issuer=false asks the providers")
-	}
-	if ip := net.ParseIP(s.host); s.host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		s.c.warn("%s can be reached from other machines, and this is for development only", net.JoinHostPort(s.host, "..."))
-	}
+	s.caution()
 	if try.curl != "" {
 		s.c.say("try this, %s:", try.expect)
 		s.c.err.line("")
@@ -220,6 +219,16 @@ func (s *server) announce(ctx context.Context) {
 		s.c.err.line("")
 	}
 	s.c.say("ready; serving %s, Ctrl-C stops", s.path)
+}
+
+// caution says what is not as it would be in production.
+func (s *server) caution() {
+	if s.issuer != nil {
+		s.c.warn("a development key stands in for every tenant's identity providers: regent token mints tokens, and --dev-issuer=false asks the providers")
+	}
+	if ip := net.ParseIP(s.host); s.host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		s.c.warn("%s can be reached from other machines, and this is for development only", net.JoinHostPort(s.host, "..."))
+	}
 }
 
 // served is an API in the list of what is served.
@@ -266,6 +275,7 @@ func (s *server) reload(e dir.Event) {
 	}
 	changes := differences(s.snapshot, e.Snapshot)
 	s.snapshot = e.Snapshot
+	s.limits.Clear()
 	for id, f := range s.fronts {
 		if !slices.ContainsFunc(e.Snapshot.APIs(), func(a tenants.API) bool { return a.ID == id }) {
 			delete(s.fronts, id)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"regent/engine"
 	"regent/tenants"
 	"regent/tenants/dir"
 )
@@ -39,6 +40,8 @@ type (
 		Cache  string  `json:"cache"`
 		Why    string  `json:"why"`
 		Millis float64 `json:"ms"`
+		// Incomplete says where a reply for the cache grants less than the rules do.
+		Incomplete []engine.Limit `json:"incomplete,omitempty"`
 	}
 )
 
@@ -57,7 +60,7 @@ func (s *server) show(a answer) {
 	if s.c.json {
 		s.jsonLine(requestLine{
 			"request", a.Time.UTC(), a.API, a.Method, a.Path, a.Route, a.Tenant,
-			a.Status, string(a.Outcome), cacheWord(a.Authorizer), a.Reason, millis,
+			a.Status, string(a.Outcome), cacheWord(a.Authorizer), a.Reason, millis, a.Incomplete,
 		})
 		return
 	}
@@ -65,6 +68,19 @@ func (s *server) show(a answer) {
 	o.line(fmt.Sprintf("%s  %-8s %-7s %-24s %-12s %s  %-4s %6.1f ms  %s",
 		o.paint(dim, a.Time.Format(time.TimeOnly)), a.API, printable(a.Method), printable(a.Path), orDash(a.Tenant),
 		o.paint(statusStyle(a.Status), strconv.Itoa(a.Status)), cacheWord(a.Authorizer), millis, printable(a.Reason)))
+	for _, l := range a.Incomplete {
+		if _, told := s.limits.LoadOrStore(a.Tenant+" "+limitText(l), true); !told {
+			s.c.warn("tenant %s: the reply that is cached grants less than the rules do: %s", a.Tenant, limitText(l))
+		}
+	}
+}
+
+// limitText is a limit in a line. The file is the bundle's.
+func limitText(l engine.Limit) string {
+	if l.File == "" {
+		return l.Reason
+	}
+	return fmt.Sprintf("%s:%d: %s", l.File, l.Line, l.Reason)
 }
 
 func orDash(text string) string {
