@@ -180,7 +180,8 @@ func runCase(t *testing.T, file string) {
 func checkVerdicts(t *testing.T, event, reply []byte, want string) {
 	t.Helper()
 	var ev struct {
-		MethodArn, RouteArn string
+		MethodARN string `json:"methodArn"`
+		RouteARN  string `json:"routeArn"`
 	}
 	var r struct {
 		PolicyDocument iam.Document `json:"policyDocument"`
@@ -188,7 +189,7 @@ func checkVerdicts(t *testing.T, event, reply []byte, want string) {
 	if err := errors.Join(json.Unmarshal(event, &ev), json.Unmarshal(reply, &r)); err != nil {
 		t.Fatal(err)
 	}
-	parts := strings.SplitN(cmp.Or(ev.MethodArn, ev.RouteArn), "/", 3)
+	parts := strings.SplitN(cmp.Or(ev.MethodARN, ev.RouteARN), "/", 3)
 	lines := 0
 	for line := range strings.Lines(want) {
 		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {

@@ -57,9 +57,11 @@ const atMost = 30 * time.Second
 
 // process is a `regent serve` in the background.
 type process struct {
-	cmd    *exec.Cmd
-	out    transcript
-	exited chan struct{}
+	cmd *exec.Cmd
+	// out is everything that it writes, for those who wait.
+	out            transcript
+	stdout, stderr bytes.Buffer
+	exited         chan struct{}
 }
 
 // cmdServe is `serve ARG...`: it starts `regent serve ARG...`, waits until it is
@@ -79,7 +81,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	p.cmd.Dir = ts.MkAbs(".")
 	p.cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"), "REGENT_EVAL_TIMEOUT="+ts.Getenv("REGENT_EVAL_TIMEOUT"), "NO_COLOR=1")
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p.cmd.Stdout, p.cmd.Stderr = io.MultiWriter(&p.out, &p.stdout), io.MultiWriter(&p.out, &p.stderr)
 	ts.Check(p.cmd.Start())
 	go func() {
 		_ = p.cmd.Wait() // the state has the status
@@ -146,7 +148,7 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdEnd is `end SIGNAL`: it ends serve, checks that it ends with status 0, and
-// leaves what it wrote in the file serve.out.
+// leaves what it wrote in the files serve.out and serve.err.
 func cmdEnd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: end INT|TERM")
@@ -154,11 +156,12 @@ func cmdEnd(ts *testscript.TestScript, neg bool, args []string) {
 	p := running(ts)
 	ts.Check(p.cmd.Process.Signal(signals[args[0]]))
 	select {
-	case <-p.exited:
+	case <-p.exited: // and with it the copying of its output
 	case <-time.After(atMost):
 		ts.Fatalf("serve does not end:\n%s", p.out.String())
 	}
-	ts.Check(os.WriteFile(ts.MkAbs("serve.out"), []byte(p.out.String()), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("serve.out"), p.stdout.Bytes(), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("serve.err"), p.stderr.Bytes(), 0o600))
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		ts.Fatalf("serve ended with status %d:\n%s", code, p.out.String())
 	}
