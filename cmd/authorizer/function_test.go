@@ -14,24 +14,22 @@ import (
 	"time"
 
 	"regent/engine"
-	"regent/tenants"
 )
 
-// gatewayFunc is a decoder that stands for whatever a decision may get stuck in.
-type gatewayFunc func() error
+// decoder is a gateway whose decoding stands for whatever a decision may get stuck
+// in. Nothing behind it is reached.
+type decoder struct {
+	engine.Gateway
+	decode func() error
+}
 
 // Decode returns what the function returns, and no request.
-func (f gatewayFunc) Decode([]byte) (engine.Request, error) { return engine.Request{}, f() }
-
-// Encode is never reached.
-func (f gatewayFunc) Encode(engine.Request, tenants.API, engine.Reply) ([]byte, error) {
-	return nil, errors.New("not reached")
-}
+func (d decoder) Decode([]byte) (engine.Request, error) { return engine.Request{}, d.decode() }
 
 func newFunction(stdout, stderr io.Writer, decode func() error) *function {
 	return &function{
 		authorizer: &engine.Authorizer{
-			Gateway: gatewayFunc(decode),
+			Gateway: decoder{decode: decode},
 			Log:     func(engine.Record) {},
 			Now:     time.Now,
 			NewID:   func() string { return "id" },
