@@ -89,7 +89,11 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	}()
 	ts.Defer(func() { _ = p.cmd.Process.Kill() })
 	processes.Store(ts, p)
-	p.await(ts, regexp.MustCompile(`ready; serving|"event":"ready"`))
+	// The two lines may come in either order, for they come through two pipes.
+	for _, want := range []*regexp.Regexp{regexp.MustCompile(`ready; serving|"event":"ready"`), addresses} {
+		p.await(ts, want)
+		p.out.rewind()
+	}
 	for _, found := range addresses.FindAllStringSubmatch(p.out.String(), -1) {
 		ts.Setenv(found[1]+found[3], found[2]+found[4])
 	}
@@ -208,6 +212,13 @@ func (o *transcript) consume(want *regexp.Regexp) bool {
 	}
 	o.seen += at[1]
 	return true
+}
+
+// rewind makes everything that was consumed count again.
+func (o *transcript) rewind() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen = 0
 }
 
 // String is everything that was written.
