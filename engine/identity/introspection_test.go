@@ -125,7 +125,8 @@ func TestIntrospectionCases(t *testing.T) { // INT-01, INT-02, INT-05
 				if tt.Status != 0 {
 					w.WriteHeader(tt.Status)
 				}
-				fmt.Fprint(w, strings.ReplaceAll(body, "$large", strings.Repeat("x", 64<<10)))
+				large := strings.NewReplacer("$large", strings.Repeat("x", 64<<10), "$spaces", strings.Repeat(" ", 64<<10))
+				fmt.Fprint(w, large.Replace(body))
 			})
 			p := endpoint(s)
 			p.Issuer, p.Audiences, p.Claims = tt.Provider.Issuer, tt.Provider.Audiences, tt.Provider.Claims

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -193,7 +194,11 @@ func TestHardAge(t *testing.T) { // NET-13
 	expect(t, v, p, now.Add(hardAge-time.Second), "p256", "")
 	expect(t, v, p, now.Add(hardAge), "p256", "trouble")
 	expect(t, v, p, now.Add(7*time.Hour), "p256", "trouble")
-	s.json("/keys", allKeys())
+	// Past the hard age a request waits for the provider: there is nothing to go by.
+	s.handle("/keys", func(w http.ResponseWriter, r *http.Request) {
+		<-time.After(2 * passing)
+		answerJSON(allKeys())(w, r)
+	})
 	expect(t, v, p, now.Add(7*time.Hour+firstRetry), "p256", "")
 }
 
