@@ -218,6 +218,7 @@ func (s *server) announce(ctx context.Context) {
 		s.c.err.line("  " + printable(try.curl))
 		s.c.err.line("")
 	}
+	s.c.out.line(s.c.out.paint(dim, requestHeader))
 	s.c.say("ready; serving %s, Ctrl-C stops", s.path)
 }
 

@@ -54,6 +54,12 @@ func (s *server) jsonLine(v any) {
 	}
 }
 
+// requestFormat is a request's line, under requestHeader. Times and statuses have
+// their own width, whatever their colour.
+const requestFormat = "%s  %-8s %-7s %-24s %-12s %s  %-5s %9s  %s"
+
+var requestHeader = fmt.Sprintf(requestFormat, "TIME    ", "API", "METHOD", "PATH", "TENANT", "   ", "CACHE", "TOOK", "WHY")
+
 // show writes a request's line.
 func (s *server) show(a answer) {
 	millis := float64(a.TotalTime.Microseconds()) / 1000
@@ -65,9 +71,9 @@ func (s *server) show(a answer) {
 		return
 	}
 	o := s.c.out
-	o.line(fmt.Sprintf("%s  %-8s %-7s %-24s %-12s %s  %-4s %6.1f ms  %s",
+	o.line(fmt.Sprintf(requestFormat,
 		o.paint(dim, a.Time.Format(time.TimeOnly)), a.API, printable(a.Method), printable(a.Path), orDash(a.Tenant),
-		o.paint(statusStyle(a.Status), strconv.Itoa(a.Status)), cacheWord(a.Authorizer), millis, printable(a.Reason)))
+		o.paint(statusStyle(a.Status), strconv.Itoa(a.Status)), cacheWord(a.Authorizer), fmt.Sprintf("%.1f ms", millis), printable(a.Reason)))
 	for _, l := range a.Incomplete {
 		if _, told := s.limits.LoadOrStore(a.Tenant+" "+limitText(l), true); !told {
 			s.c.warn("tenant %s: the reply that is cached grants less than the rules do: %s", a.Tenant, limitText(l))

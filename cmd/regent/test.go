@@ -174,7 +174,21 @@ func (c *cli) writeSuites(suites []ruletest.Suite, f testFlags) error {
 		// Who looks for one test is not interested in who has none.
 		suites = slices.DeleteFunc(slices.Clone(suites), func(s ruletest.Suite) bool { return len(s.Report.Tests) == 0 })
 	}
-	return ruletest.WritePretty(c.out, suites, ruletest.Style{Color: c.out.color, Verbose: f.verbose})
+	if err := ruletest.WritePretty(c.out, suites, ruletest.Style{Color: c.out.color, Verbose: f.verbose}); err != nil {
+		return err
+	}
+	if len(suites) > 1 && len(shortcomings(suites, f)) == 0 {
+		c.out.line("\n" + c.out.paint(green, allPassed(suites)))
+	}
+	return nil
+}
+
+func allPassed(suites []ruletest.Suite) string {
+	passed := 0
+	for _, s := range suites {
+		passed += s.Report.Passed
+	}
+	return fmt.Sprintf("%s passed in %s", plural(passed, "test"), plural(len(suites), "bundle"))
 }
 
 // judgeTests says why the run is not good enough, if it is not.
