@@ -109,6 +109,7 @@ func (c *cli) demo(ctx context.Context) error {
 type demo struct {
 	snapshot *dir.Snapshot
 	issuer   *devissuer.Issuer
+	local    *local
 	gateway  *gateway.Handler
 	// answers has one entry for each request that has been answered.
 	answers chan answer
@@ -134,8 +135,8 @@ func newDemo() (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := newLocal(authorizer, func(a answer) { d.answers <- a })
-	d.gateway, err = gateway.New(api, l.options())
+	d.local = newLocal(authorizer, func(a answer) { d.answers <- a })
+	d.gateway, err = gateway.New(api, d.local.options())
 	return d, err
 }
 

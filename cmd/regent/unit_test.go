@@ -273,3 +273,30 @@ func TestDemoNoticesSurprises(t *testing.T) {
 		}
 	}
 }
+
+// TestDecisionsAreForgotten holds that nothing is kept of a request that has been
+// answered: `regent serve` may run for days.
+func TestDecisionsAreForgotten(t *testing.T) {
+	t.Parallel()
+	d, err := newDemo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := listen("127.0.0.1:0", d.gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, err := d.steps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.run(t.Context(), "http://"+f.address, steps); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := len(d.local.decided); left != 0 {
+		t.Errorf("%d decisions are kept", left)
+	}
+}
