@@ -177,25 +177,35 @@ func reaches(pattern string, c engine.Cell) bool {
 	if len(c.Segments) == 0 {
 		return c.Rest && path != "" || !c.Rest && strings.Trim(path, "*") == ""
 	}
-	return reachesFrom(path, c, 0)
-}
-
-// reachesFrom matches a pattern with the cell's segments from number i on.
-func reachesFrom(p string, c engine.Cell, i int) bool {
-	for _, end := range wordEnds(p, c.Segments[i]) {
-		if i == len(c.Segments)-1 {
-			if c.Rest && reachesRest(p[end:]) || !c.Rest && strings.Trim(p[end:], "*") == "" {
-				return true
+	// starts are the places in the pattern where the next segment can begin.
+	starts := []int{0}
+	for i, segment := range c.Segments {
+		var ends []int
+		for _, start := range starts {
+			for _, e := range wordEnds(path[start:], segment) {
+				ends = include(ends, start+e)
 			}
-			continue
 		}
-		for _, next := range slashEnds(p[end:]) {
-			if reachesFrom(p[end+next:], c, i+1) {
-				return true
+		if i == len(c.Segments)-1 {
+			return slices.ContainsFunc(ends, func(e int) bool {
+				return c.Rest && reachesRest(path[e:]) || !c.Rest && strings.Trim(path[e:], "*") == ""
+			})
+		}
+		starts = nil
+		for _, end := range ends {
+			for _, next := range slashEnds(path[end:]) {
+				starts = include(starts, end+next)
 			}
 		}
 	}
 	return false
+}
+
+func include(set []int, n int) []int {
+	if slices.Contains(set, n) {
+		return set
+	}
+	return append(set, n)
 }
 
 // reachesRest tells whether a pattern matches a slash and at least one more

@@ -17,10 +17,8 @@ func (x *evaluation) builtin(name string, args []value, loc *ast.Location, e *en
 	if terms, ok := allKnown(args); ok {
 		return x.concrete(name, terms, loc, e, k)
 	}
-	for _, a := range args {
-		if o, ok := a.(opaque); ok && name != "internal.member_2" {
-			return x.doubt(e, o.limit, func(e *env) (truth, error) { return k(o, e) })
-		}
+	if !harmless(name, args) {
+		return x.mayFail(e, limitAt(loc, fmt.Sprintf("%s could fail on an unknown part of the request", name)), k)
 	}
 	v, t, err := x.symbolic(name, args, loc)
 	if err != nil || t == no {
@@ -33,9 +31,101 @@ func (x *evaluation) builtin(name string, args []value, loc *ast.Location, e *en
 				limit = o.limit
 			}
 		}
-		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit}, e) })
+		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
 	}
 	return k(v, e)
+}
+
+// harmless tells whether a function cannot fail on its arguments, whatever the
+// symbols among them stand for.
+func harmless(name string, args []value) bool {
+	switch name {
+	case "equal", "neq", "gt", "gte", "lt", "lte", "internal.member_2", "internal.member_3", "type_name",
+		"is_string", "is_array", "is_set", "is_object", "is_number", "is_boolean", "is_null":
+		return true
+	case "startswith", "endswith", "contains", "lower", "upper", "trim", "trim_left", "trim_right", "trim_prefix", "trim_suffix", "trim_space", "split", "glob.match", "regex.match":
+		for _, a := range args {
+			if !isText(a) {
+				return false
+			}
+		}
+		// A pattern that is not known may be no pattern.
+		if name == "regex.match" || name == "glob.match" {
+			_, ok := asString(args[0])
+			return ok
+		}
+		return true
+	case "sprintf", "concat", "count", "array.slice":
+		_, isList := args[len(args)-1].(list)
+		_, firstList := args[0].(list)
+		_, isDict := args[0].(dict)
+		return isList && (name != "concat" || allTexts(args[1])) || firstList || isDict || name == "count" && isText(args[0])
+	default:
+		return false
+	}
+}
+
+// isText tells whether a value is a text, or an ordinary value that the function
+// takes or refuses for every request alike.
+func isText(v value) bool {
+	switch v := v.(type) {
+	case text, known:
+		return true
+	case opaque:
+		return v.kind == aText
+	default:
+		return false
+	}
+}
+
+func allTexts(v value) bool {
+	l, ok := v.(list)
+	if !ok {
+		return false
+	}
+	for _, e := range l.elems {
+		if _, isString := asString(e); !isString {
+			if _, isKnown := e.(known); isKnown || !isText(e) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// couldFail tells whether the residue has anything that could be an error: rules
+// that may conflict, and functions that are not harmless.
+func (p *Program) couldFail() bool {
+	found := false
+	vis := ast.NewGenericVisitor(func(n any) bool {
+		switch n := n.(type) {
+		case *ast.Expr:
+			if n.IsCall() {
+				found = found || suspicious(n.Operator().String())
+			}
+		case ast.Call:
+			found = found || suspicious(n[0].Value.String())
+		case ast.Ref:
+			found = found || len(n) > 0 && n[0].Equal(ast.DefaultRootDocument)
+		}
+		return found
+	})
+	for _, bodies := range [][]ast.Body{p.Allow, p.Deny} {
+		for _, b := range bodies {
+			vis.Walk(b)
+		}
+	}
+	return found
+}
+
+// suspicious functions could fail on arguments that their type allows.
+func suspicious(name string) bool {
+	switch name {
+	case "eq", "assign", "equal", "neq", "gt", "gte", "lt", "lte", "internal.member_2", "startswith", "endswith", "glob.match", "count":
+		return false
+	default:
+		return true
+	}
 }
 
 func allKnown(args []value) ([]*ast.Term, bool) {
@@ -57,7 +147,7 @@ func (x *evaluation) concrete(name string, args []*ast.Term, loc *ast.Location, 
 	declared, f := ast.BuiltinMap[name], topdown.GetBuiltin(name)
 	if f == nil || declared == nil || declared.Nondeterministic {
 		limit := limitAt(loc, fmt.Sprintf("%s changes from one request to the next", name))
-		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit}, e) })
+		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
 	}
 	var results []value
 	err := f(topdown.BuiltinContext{Context: x.ctx, Location: loc}, args, func(t *ast.Term) error {
@@ -65,10 +155,9 @@ func (x *evaluation) concrete(name string, args []*ast.Term, loc *ast.Location, 
 		return nil
 	})
 	if err != nil {
-		limit := limitAt(loc, fmt.Sprintf("%s cannot be evaluated", name))
-		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit}, e) })
+		return x.mayFail(e, limitAt(loc, fmt.Sprintf("%s fails", name)), k)
 	}
-	return anyOf(len(results), func(i int) (truth, error) { return k(results[i], e) })
+	return x.anyOf(len(results), func(i int) (truth, error) { return k(results[i], e) })
 }
 
 // symbolic evaluates the functions that are understood for symbols. no means
@@ -97,6 +186,8 @@ func (x *evaluation) symbolic(name string, args []value, loc *ast.Location) (val
 		default:
 			return answer(t.contains(s), nil)
 		}
+	case "gt", "gte", "lt", "lte":
+		return answer(x.compare(name, args[0], args[1]))
 	case "glob.match":
 		return answer(x.globMatch(args[0], args[1], args[2]))
 	case "count":
@@ -112,14 +203,14 @@ func (x *evaluation) symbolic(name string, args []value, loc *ast.Location) (val
 	case "concat":
 		return join(args[0], args[1]), yes, nil
 	case "array.slice":
-		return sliceOf(args)
+		return x.sliceOf(args)
 	case "is_string":
 		_, isText := args[0].(text)
 		return boolean(isText), yes, nil
 	case "sprintf", "lower", "upper":
 		// Defined for every text, but nobody knows what it is.
 		if total(args) {
-			return opaque{limitAt(loc, fmt.Sprintf("the text that %s makes of an unknown part of the request is not known", name))}, yes, nil
+			return opaque{limit: limitAt(loc, fmt.Sprintf("the text that %s makes of an unknown part of the request is not known", name))}, yes, nil
 		}
 	}
 	return nil, maybe, nil
@@ -206,11 +297,11 @@ func (x *evaluation) splitByWords(t text, words []value) error {
 }
 
 func (x *evaluation) count(v value) (value, truth, error) {
-	if unknown, err := x.lengthOf(v); unknown || err != nil {
-		return nil, maybe, err
-	}
 	switch v := v.(type) {
 	case list:
+		if v.rest {
+			return length(len(v.elems) + 1), yes, nil
+		}
 		// Elements of a set that are not known may be equal to each other.
 		if v.open || v.set && len(v.elems) > 1 {
 			return nil, maybe, nil
@@ -222,6 +313,27 @@ func (x *evaluation) count(v value) (value, truth, error) {
 		}
 	}
 	return nil, maybe, nil
+}
+
+// compare orders the number of a path's segments and a number.
+func (x *evaluation) compare(name string, a, b value) (truth, error) {
+	mirrored := map[string]string{"gt": "lt", "gte": "lte", "lt": "gt", "lte": "gte"}
+	if _, ok := b.(length); ok {
+		a, b, name = b, a, mirrored[name]
+	}
+	least, isLength := a.(length)
+	n, isInt := asInt(b)
+	if !isLength || !isInt {
+		return maybe, nil
+	}
+	switch {
+	case name == "gt" && int(least) > n, name == "gte" && int(least) >= n:
+		return yes, nil
+	case name == "lt" && int(least) >= n, name == "lte" && int(least) > n:
+		return no, nil
+	default:
+		return maybe, x.lengthen()
+	}
 }
 
 // trim cuts what is there for sure from the ends of a text.
@@ -270,7 +382,7 @@ func (x *evaluation) trim(name string, t text, cut value) (value, truth, error) 
 
 // join joins a list of words by "/".
 func join(delimiter, v value) value {
-	unknown := opaque{engine.Limit{Reason: "concat over an unknown part of the request is not understood here"}}
+	unknown := opaque{limit: engine.Limit{Reason: "concat over an unknown part of the request is not understood here"}}
 	l, ok := v.(list)
 	if !ok || !isSlash(delimiter) || l.set || l.open {
 		return unknown
@@ -299,12 +411,15 @@ func join(delimiter, v value) value {
 }
 
 // sliceOf is array.slice with OPA's clamping of its bounds.
-func sliceOf(args []value) (value, truth, error) {
+func (x *evaluation) sliceOf(args []value) (value, truth, error) {
 	l, ok := args[0].(list)
 	from, ok1 := asInt(args[1])
 	to, ok2 := asInt(args[2])
-	if !ok || !ok1 || !ok2 || l.set || l.open || l.rest {
+	if !ok || !ok1 || !ok2 || l.set || l.open {
 		return nil, maybe, nil
+	}
+	if l.rest && to > len(l.elems) {
+		return nil, maybe, x.lengthen()
 	}
 	from = max(from, 0)
 	to = min(max(to, from), len(l.elems))

@@ -17,8 +17,7 @@ func (x *evaluation) rules(rules []*ast.Rule, args []value, loc *ast.Location, e
 	defer func() { x.depth-- }()
 	for _, r := range rules {
 		if !r.Head.Ref().IsGround() {
-			limit := limitAt(loc, "a partial object rule over unknown values is not understood here")
-			return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit}, e) })
+			return x.mayFail(e, limitAt(loc, "a partial object rule over unknown values is not understood here"), k)
 		}
 	}
 	if rules[0].Head.RuleKind() == ast.MultiValue {
@@ -32,7 +31,7 @@ func (x *evaluation) rules(rules []*ast.Rule, args []value, loc *ast.Location, e
 	case no:
 		return no, nil
 	case maybe:
-		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit}, e) })
+		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
 	default:
 		return k(v, e)
 	}
@@ -63,12 +62,15 @@ func (x *evaluation) singleValue(rules []*ast.Rule, args []value) (value, truth,
 				got = v
 			}
 			if same, err := x.equalValues(got, v); err != nil || same != yes {
-				return nil, maybe, limitAt(r.Loc(), fmt.Sprintf("%s has two values for the same request", r.Head.Ref())), err
+				return x.conflict(r, err)
 			}
 		}
 	}
 	if unsure != nil {
 		settled, err := x.settledBy(got, perhaps)
+		if err == nil && !settled && (got != nil || len(perhaps) > 1) {
+			return x.conflict(unsure, nil)
+		}
 		if !settled || err != nil {
 			return nil, maybe, limitAt(unsure.Loc(), fmt.Sprintf("what %s is depends on something unknown", unsure.Head.Ref())), err
 		}
@@ -81,6 +83,15 @@ func (x *evaluation) singleValue(rules []*ast.Rule, args []value) (value, truth,
 	default:
 		return nil, no, engine.Limit{}, nil
 	}
+}
+
+// conflict is a rule with two values, for all requests of the cell or for some.
+func (x *evaluation) conflict(r *ast.Rule, err error) (value, truth, engine.Limit, error) {
+	limit := limitAt(r.Loc(), fmt.Sprintf("%s could have two values for the same request, which is an error", r.Head.Ref()))
+	if x.failure == nil {
+		x.failure = &limit
+	}
+	return nil, maybe, limit, err
 }
 
 // settledBy tells whether a sure value makes unsure ones irrelevant, because they
@@ -180,17 +191,19 @@ func (x *evaluation) call(ts []*ast.Term, loc *ast.Location, e *env, k found) (t
 		return x.unify(ts[1], ts[2], loc, e, k)
 	}
 	arity, isFunction := x.arity(name)
-	args := ts[1:]
-	var out *ast.Term
-	if len(args) == arity+1 {
-		args, out = args[:arity], args[arity]
-	}
 	if !isFunction {
 		return x.doubt(e, limitAt(loc, name+" is not understood here"), k)
 	}
-	return x.apply(name, args, loc, e, func(v value, e *env) (truth, error) {
-		if out != nil {
-			return x.match(out, v, e, k)
+	return x.terms(ts[1:arity+1], e, func(args []value, e *env) (truth, error) {
+		return x.invoke(name, args, loc, e, x.result(ts[arity+1:], k))
+	})
+}
+
+// result takes a call's value: into its output, if it has one, else as its truth.
+func (x *evaluation) result(out []*ast.Term, k found) foundValue {
+	return func(v value, e *env) (truth, error) {
+		if len(out) > 0 {
+			return x.match(out[0], v, e, k)
 		}
 		if o, ok := v.(opaque); ok {
 			return x.doubt(e, o.limit, k)
@@ -199,11 +212,13 @@ func (x *evaluation) call(ts []*ast.Term, loc *ast.Location, e *env, k found) (t
 			return no, nil
 		}
 		return k(e)
-	})
+	}
 }
 
 func (x *evaluation) callTerm(c ast.Call, loc *ast.Location, e *env, k foundValue) (truth, error) {
-	return x.apply(c[0].Value.String(), c[1:], loc, e, k)
+	return x.terms(c[1:], e, func(args []value, e *env) (truth, error) {
+		return x.invoke(c[0].Value.String(), args, loc, e, k)
+	})
 }
 
 // arity returns how many arguments a function has.
@@ -217,13 +232,12 @@ func (x *evaluation) arity(name string) (int, bool) {
 	return 0, false
 }
 
-func (x *evaluation) apply(name string, args []*ast.Term, loc *ast.Location, e *env, k foundValue) (truth, error) {
-	return x.terms(args, e, func(vs []value, e *env) (truth, error) {
-		if rules := x.Rules(name); len(rules) > 0 {
-			return x.rules(rules, vs, loc, e, k)
-		}
-		return x.builtin(name, vs, loc, e, k)
-	})
+// invoke finds the values of a function: of the policy, or a builtin one.
+func (x *evaluation) invoke(name string, args []value, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	if rules := x.Rules(name); len(rules) > 0 {
+		return x.rules(rules, args, loc, e, k)
+	}
+	return x.builtin(name, args, loc, e, k)
 }
 
 // unify makes two terms equal, binding variables of either.
@@ -355,9 +369,15 @@ func (x *evaluation) equalValues(a, b value) (truth, error) {
 		switch bv := b.(type) {
 		case known:
 			return fromBool(av.Compare(bv.Value) == 0), nil
-		case text, list, dict, opaque:
+		case text, list, dict, length, opaque:
 			return x.equalValues(b, a)
 		}
+	case length:
+		n, ok := asInt(b)
+		if _, isKnown := b.(known); !isKnown || ok && n >= int(av) {
+			return maybe, x.lengthen()
+		}
+		return no, nil
 	case text:
 		switch bv := b.(type) {
 		case known:

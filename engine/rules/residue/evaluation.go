@@ -37,8 +37,13 @@ type evaluation struct {
 	input dict
 	// doubts are the conditions that were maybe.
 	doubts []engine.Limit
-	steps  int
-	depth  int
+	// failure is something that Rego could report as an error. It spoils the cell,
+	// whatever else allows it.
+	failure *engine.Limit
+	// exhaustive goes on behind a yes, to find failures.
+	exhaustive bool
+	steps      int
+	depth      int
 }
 
 // maxSteps bounds the work for one cell, in expressions; maxCalls how deep rules
@@ -97,15 +102,23 @@ func (x *evaluation) doubt(e *env, limit engine.Limit, k found) (truth, error) {
 	return k(&env{next: e, unsure: true})
 }
 
-// any asks for each alternative in turn until one is a yes.
-func anyOf(n int, alternative func(i int) (truth, error)) (truth, error) {
+// mayFail remembers a failure and goes on unsurely.
+func (x *evaluation) mayFail(e *env, limit engine.Limit, k foundValue) (truth, error) {
+	if x.failure == nil {
+		x.failure = &limit
+	}
+	return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
+}
+
+// anyOf asks for each alternative in turn until one is a yes.
+func (x *evaluation) anyOf(n int, alternative func(i int) (truth, error)) (truth, error) {
 	answer := no
 	for i := range n {
 		t, err := alternative(i)
 		if err != nil {
 			return no, err
 		}
-		if answer = max(answer, t); answer == yes {
+		if answer = max(answer, t); answer == yes && !x.exhaustive {
 			return yes, nil
 		}
 	}
@@ -114,7 +127,7 @@ func anyOf(n int, alternative func(i int) (truth, error)) (truth, error) {
 
 // holds tells whether one of the alternatives holds.
 func (x *evaluation) holds(bodies []ast.Body) (truth, error) {
-	return anyOf(len(bodies), func(i int) (truth, error) { return x.body(bodies[i], nil, done) })
+	return x.anyOf(len(bodies), func(i int) (truth, error) { return x.body(bodies[i], nil, done) })
 }
 
 func (x *evaluation) body(b ast.Body, e *env, k found) (truth, error) {
@@ -139,20 +152,7 @@ func (x *evaluation) expr(expr *ast.Expr, e *env, k found) (truth, error) {
 		return x.doubt(e, limitAt(expr.Loc(), "`with` is not understood here"), k)
 	}
 	if expr.Negated {
-		positive := expr.NoWith()
-		positive.Negated = false
-		answer, err := x.expr(positive, sure(e), done)
-		if err != nil {
-			return no, err
-		}
-		switch answer.not() {
-		case no:
-			return no, nil
-		case maybe:
-			return k(&env{next: e, unsure: true})
-		default:
-			return k(e)
-		}
+		return x.negated(expr, e, k)
 	}
 	switch t := expr.Terms.(type) {
 	case *ast.SomeDecl:
@@ -173,6 +173,43 @@ func (x *evaluation) expr(expr *ast.Expr, e *env, k found) (truth, error) {
 		return x.call(t, expr.Loc(), e, k)
 	default:
 		return x.doubt(e, limitAt(expr.Loc(), "this statement is not understood here"), k)
+	}
+}
+
+// negated holds if an expression has no way to hold. The arguments of a call are
+// not part of what is negated: Rego's compiler evaluates them before, and where one
+// is undefined, so is the whole.
+func (x *evaluation) negated(expr *ast.Expr, e *env, k found) (truth, error) {
+	ts, isCall := expr.Terms.([]*ast.Term)
+	if isCall && !expr.IsEquality() && expr.Operator().String() != ast.Assign.Name {
+		name := ts[0].Value.String()
+		arity, ok := x.arity(name)
+		if !ok {
+			return x.doubt(e, limitAt(expr.Loc(), name+" is not understood here"), k)
+		}
+		return x.terms(ts[1:arity+1], e, func(args []value, e *env) (truth, error) {
+			return x.unless(e, k, func(e *env) (truth, error) {
+				return x.invoke(name, args, expr.Loc(), e, x.result(ts[arity+1:], done))
+			})
+		})
+	}
+	positive := expr.NoWith()
+	positive.Negated = false
+	return x.unless(e, k, func(e *env) (truth, error) { return x.expr(positive, e, done) })
+}
+
+// unless goes on if a question has the answer no.
+func (x *evaluation) unless(e *env, k, question found) (truth, error) {
+	answer, err := question(sure(e))
+	switch {
+	case err != nil:
+		return no, err
+	case answer == yes:
+		return no, nil
+	case answer == maybe:
+		return k(&env{next: e, unsure: true})
+	default:
+		return k(e)
 	}
 }
 
@@ -254,7 +291,7 @@ func (x *evaluation) term(t *ast.Term, e *env, k foundValue) (truth, error) {
 		if bound, ok := e.get(v); ok {
 			return k(bound, e)
 		}
-		return k(opaque{limitAt(t.Loc(), fmt.Sprintf("the value of %s is not known", v))}, e)
+		return k(opaque{limit: limitAt(t.Loc(), fmt.Sprintf("the value of %s is not known", v))}, e)
 	case ast.Ref:
 		return x.ref(t, v, e, k)
 	case ast.Call:
@@ -270,7 +307,7 @@ func (x *evaluation) term(t *ast.Term, e *env, k foundValue) (truth, error) {
 	case *ast.SetComprehension:
 		return x.comprehension(v.Body, v.Term, true, t.Loc(), e, k)
 	case *ast.ObjectComprehension:
-		return k(opaque{limitAt(t.Loc(), "an object comprehension over unknown values is not understood here")}, e)
+		return k(opaque{limit: limitAt(t.Loc(), "an object comprehension over unknown values is not understood here")}, e)
 	default:
 		return k(known{t.Value}, e)
 	}
@@ -328,7 +365,7 @@ func (x *evaluation) object(o ast.Object, loc *ast.Location, e *env, k foundValu
 		terms = append(terms, t)
 	})
 	if !simple {
-		return k(opaque{limitAt(loc, "an object with keys that are no constant texts is not understood here")}, e)
+		return k(opaque{limit: limitAt(loc, "an object with keys that are no constant texts is not understood here")}, e)
 	}
 	return x.terms(terms, e, func(vs []value, e *env) (truth, error) {
 		d := dict{entries: map[string]value{}}
@@ -364,7 +401,7 @@ func (x *evaluation) comprehension(b ast.Body, t *ast.Term, set bool, loc *ast.L
 		return no, err
 	}
 	if open {
-		return k(opaque{limitAt(loc, "a comprehension over values that are not known")}, e)
+		return k(opaque{limit: limitAt(loc, "a comprehension over values that are not known")}, e)
 	}
 	return k(collect(vs, set), e)
 }

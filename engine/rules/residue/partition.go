@@ -18,7 +18,7 @@ const MaxCells = 50_000
 // Partition judges every request that the routes have room for. Without routes,
 // every path is one.
 func Partition(ctx context.Context, p *Program, routes []tenants.Route) ([]engine.Cell, []engine.Limit, error) {
-	pt := &partition{ctx: ctx, program: p, routes: routes, numbers: map[engine.Limit]int{}}
+	pt := &partition{ctx: ctx, program: p, routes: routes, numbers: map[engine.Limit]int{}, exhaustive: p.couldFail()}
 	for _, c := range startingCells(p.Known, routes) {
 		if err := pt.judge(c); err != nil {
 			return nil, nil, err
@@ -34,6 +34,8 @@ type partition struct {
 	cells   []engine.Cell
 	limits  []engine.Limit
 	numbers map[engine.Limit]int
+	// exhaustive tells that the rules could fail, so that a yes is not the end.
+	exhaustive bool
 }
 
 // judge evaluates a cell, or its parts if it must be split.
@@ -73,7 +75,7 @@ func (p *partition) judge(start engine.Cell) error {
 // same for all of the cell.
 func (p *partition) evaluate(c *engine.Cell) error {
 	c.Allowed, c.Limits = false, nil
-	x := &evaluation{Program: p.program, ctx: p.ctx, cell: *c}
+	x := &evaluation{Program: p.program, ctx: p.ctx, cell: *c, exhaustive: p.exhaustive}
 	x.input = x.inputOf()
 	allow, err := x.holds(p.program.Allow)
 	if err != nil {
@@ -90,6 +92,8 @@ func (p *partition) evaluate(c *engine.Cell) error {
 	}
 	switch {
 	case deny == yes:
+	case x.failure != nil:
+		c.Limits = []int{p.number(*x.failure)}
 	case allow == yes && deny == no:
 		c.Allowed = true
 	default:
@@ -259,8 +263,8 @@ func (x *evaluation) inputOf() dict {
 		"method":   known{ast.String(c.Method)},
 		"path":     path.simplify(),
 		"segments": simplify(segments),
-		"query":    dict{entries: map[string]value{}, open: true, absent: k.AbsentQuery, what: "input.query"},
-		"headers":  dict{entries: map[string]value{}, open: true, absent: k.AbsentHeader, what: "input.headers"},
+		"query":    dict{entries: map[string]value{}, open: true, absent: k.AbsentQuery, what: "input.query", member: textArray},
+		"headers":  dict{entries: map[string]value{}, open: true, absent: k.AbsentHeader, what: "input.headers", member: aText},
 	}}
 	for name, v := range x.Input {
 		in.entries[name] = known{v}
@@ -274,7 +278,7 @@ func (x *evaluation) inputOf() dict {
 	if k.SourceIP {
 		in.entries["source_ip"] = known{ast.String(k.Input.SourceIP)}
 	} else {
-		in.entries["source_ip"] = opaque{engine.Limit{Reason: "input.source_ip is not part of the cache key"}}
+		in.entries["source_ip"] = opaque{limit: engine.Limit{Reason: "input.source_ip is not part of the cache key"}, kind: aText}
 	}
 	x.addRoute(in, path)
 	return in
@@ -284,7 +288,7 @@ func (x *evaluation) inputOf() dict {
 func (x *evaluation) addRoute(in dict, path text) {
 	c := x.cell
 	if c.Route == "" {
-		unknown := opaque{engine.Limit{Reason: "the API's routes are not known: list them in regent.yaml"}}
+		unknown := opaque{limit: engine.Limit{Reason: "the API's routes are not known: list them in regent.yaml"}}
 		in.entries["route"], in.entries["params"] = unknown, unknown
 		return
 	}

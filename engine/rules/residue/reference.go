@@ -21,7 +21,7 @@ func (x *evaluation) ref(t *ast.Term, ref ast.Ref, e *env, k foundValue) (truth,
 	}
 	v, ok := e.get(head)
 	if !ok {
-		v = opaque{limitAt(t.Loc(), fmt.Sprintf("the value of %s is not known", head))}
+		v = opaque{limit: limitAt(t.Loc(), fmt.Sprintf("the value of %s is not known", head))}
 	}
 	return x.walk(v, ref[1:], t.Loc(), e, k)
 }
@@ -41,7 +41,7 @@ func (x *evaluation) dataRef(t *ast.Term, ref ast.Ref, e *env, k foundValue) (tr
 		}
 	}
 	if x.Within(path) {
-		return k(opaque{limitAt(t.Loc(), fmt.Sprintf("%s as a whole is not understood here", path))}, e)
+		return k(opaque{limit: limitAt(t.Loc(), fmt.Sprintf("%s as a whole is not understood here", path))}, e)
 	}
 	return x.walk(known{x.Data}, ref[1:], t.Loc(), e, k)
 }
@@ -52,7 +52,11 @@ func (x *evaluation) walk(v value, path []*ast.Term, loc *ast.Location, e *env, 
 		return k(v, e)
 	}
 	if o, ok := v.(opaque); ok {
-		return x.doubt(e, o.limit, func(e *env) (truth, error) { return k(o, e) })
+		inside := opaque{limit: o.limit}
+		if o.kind == textArray && len(path) == 1 {
+			inside.kind = aText
+		}
+		return x.doubt(e, o.limit, func(e *env) (truth, error) { return k(inside, e) })
 	}
 	if name, ok := path[0].Value.(ast.Var); ok {
 		if _, bound := e.get(name); !bound {
@@ -68,20 +72,20 @@ func (x *evaluation) walk(v value, path []*ast.Term, loc *ast.Location, e *env, 
 func (x *evaluation) iterate(v value, name ast.Var, path []*ast.Term, loc *ast.Location, e *env, k foundValue) (truth, error) {
 	if unknown, err := x.lengthOf(v); unknown || err != nil {
 		return x.orDoubt(err, e, limitAt(loc, "how many segments there are is not known"), func(e *env) (truth, error) {
-			return k(opaque{limitAt(loc, "how many segments there are is not known")}, e)
+			return k(opaque{limit: limitAt(loc, "how many segments there are is not known")}, e)
 		})
 	}
 	keys, elems, open, ok := elements(v)
 	if !ok {
 		return no, nil
 	}
-	answer, err := anyOf(len(elems), func(i int) (truth, error) {
+	answer, err := x.anyOf(len(elems), func(i int) (truth, error) {
 		return x.walk(elems[i], path, loc, e.bind(name, keys[i]), k)
 	})
-	if err != nil || answer == yes || !open {
+	if err != nil || answer == yes && !x.exhaustive || !open {
 		return answer, err
 	}
-	unknown := opaque{openLimit(v, loc)}
+	unknown := opaque{limit: openLimit(v, loc), kind: memberKind(v)}
 	t, err := x.doubt(e.bind(name, unknown), unknown.limit, func(e *env) (truth, error) { return k(unknown, e) })
 	return max(answer, t), err
 }
@@ -115,13 +119,13 @@ func (x *evaluation) index(v, key value, loc *ast.Location, e *env, k foundValue
 			return no, err
 		}
 	}
-	answer, err := anyOf(len(elems), func(i int) (truth, error) {
+	answer, err := x.anyOf(len(elems), func(i int) (truth, error) {
 		return x.same(keys[i], key, loc, e, func(e *env) (truth, error) { return k(elems[i], e) })
 	})
-	if err != nil || answer == yes || !open {
+	if err != nil || answer == yes && !x.exhaustive || !open {
 		return answer, err
 	}
-	unknown := opaque{openLimit(v, loc)}
+	unknown := opaque{limit: openLimit(v, loc), kind: memberKind(v)}
 	t, err := x.doubt(e, unknown.limit, func(e *env) (truth, error) { return k(unknown, e) })
 	return max(answer, t), err
 }
@@ -138,7 +142,7 @@ func (x *evaluation) indexList(l list, key value, loc *ast.Location, e *env, k f
 		return no, nil
 	}
 	return x.orDoubt(x.lengthen(), e, limitAt(loc, "how many segments there are is not known"), func(e *env) (truth, error) {
-		return k(opaque{limitAt(loc, "how many segments there are is not known")}, e)
+		return k(opaque{limit: limitAt(loc, "how many segments there are is not known")}, e)
 	})
 }
 
@@ -149,7 +153,7 @@ func (x *evaluation) indexDict(d dict, name string, loc *ast.Location, e *env, k
 	if !d.open || (d.absent != "" && d.absent == name) {
 		return no, nil
 	}
-	unknown := opaque{limitAt(loc, fmt.Sprintf("%s.%s is not part of the cache key", d.what, name))}
+	unknown := opaque{limit: limitAt(loc, fmt.Sprintf("%s.%s is not part of the cache key", d.what, name)), kind: d.member}
 	return x.doubt(e, unknown.limit, func(e *env) (truth, error) { return k(unknown, e) })
 }
 
@@ -171,6 +175,13 @@ func indexKnown(c, key known, e *env, k foundValue) (truth, error) {
 		return no, nil
 	}
 	return k(known{member.Value}, e)
+}
+
+func memberKind(v value) kind {
+	if d, ok := v.(dict); ok {
+		return d.member
+	}
+	return anything
 }
 
 func asInt(v value) (int, bool) {

@@ -97,7 +97,8 @@ func moreSpecific(a, b []string) bool {
 			return ra < rb
 		}
 	}
-	return len(a) > len(b)
+	// Only the root and a greedy parameter there can still match the same path.
+	return len(a) == 0 && len(b) > 0
 }
 
 func rank(segment string) int {

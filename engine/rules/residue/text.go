@@ -214,7 +214,7 @@ func (x *evaluation) lengthen() error {
 }
 
 // maxDepth bounds how many segments of a greedy parameter are told apart.
-const maxDepth = 16
+const maxDepth = 8
 
 func fromBool(b bool) truth {
 	if b {

@@ -21,8 +21,8 @@ const (
 
 func (t truth) not() truth { return yes - t }
 
-// value is what a term stands for in a cell: one of known, text, list, dict and
-// opaque.
+// value is what a term stands for in a cell: one of known, text, list, dict, length
+// and opaque.
 type value any
 
 // known is an ordinary ground value.
@@ -45,12 +45,29 @@ type dict struct {
 	// value, or none.
 	open   bool
 	absent string
-	// what describes an open dict in a limit.
-	what string
+	// what describes an open dict in a limit, and member the type of its values.
+	what   string
+	member kind
 }
 
+// length is the number of a path's segments, which is at least this.
+type length int
+
 // opaque is a value that is not known, and why not.
-type opaque struct{ limit engine.Limit }
+type opaque struct {
+	limit engine.Limit
+	// kind is what is known of its type.
+	kind kind
+}
+
+// kind is a type that all values of an opaque one have.
+type kind int
+
+const (
+	anything kind = iota
+	aText
+	textArray
+)
 
 func boolean(b bool) value { return known{ast.Boolean(b)} }
 
