@@ -436,6 +436,7 @@ func TestReadSecret(t *testing.T) {
 		{"directory", "file:" + dir, false},
 		{"environment of the process", "file:/proc/self/environ", false},
 		{"environment through a link", "file:" + filepath.Join(dir, "link"), false},
+		{"one line about the process", "file:/proc/self/comm", false},
 		{"device", "file:/dev/zero", false},
 		{"the secret itself", "s3cr3t", false},
 		{"another kind", "arn:s3cr3t", false},
