@@ -54,6 +54,10 @@ func Cover(arn ARN, cells []engine.Cell, at Request, size int) (Coverage, error)
 		}
 		c.allowed = append(c.allowed, cell)
 	}
+	// A few hundred patterns cannot fit, and comparing them takes its time.
+	for len(patterns(c.allowed)) > mostPatterns {
+		c.shrink()
+	}
 	c.separate()
 	doc := c.document()
 	if len(marshalled(doc)) > size {
@@ -70,6 +74,9 @@ func Cover(arn ARN, cells []engine.Cell, at Request, size int) (Coverage, error)
 	}
 	return Coverage{Document: doc, Narrowed: c.narrowed}, nil
 }
+
+// mostPatterns is more than fit in a reply.
+const mostPatterns = 200
 
 // cover is a document being made.
 type cover struct {

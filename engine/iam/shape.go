@@ -120,22 +120,24 @@ func patterns(cells []engine.Cell) []string {
 	return minimal(ps)
 }
 
+// minimal leaves out the patterns that others include. Only one with a wildcard
+// can include another.
 func minimal(ps []string) []string {
-	var kept []string
-	for i, p := range ps {
-		included := false
-		for j, q := range ps {
-			if q == p {
-				included = included || j < i
-			} else {
-				included = included || Match(q, symbolic(p))
+	seen := make(map[string]bool, len(ps))
+	var unique, wild []string
+	for _, p := range ps {
+		if !seen[p] {
+			seen[p] = true
+			unique = append(unique, p)
+			if strings.Contains(p, "*") {
+				wild = append(wild, p)
 			}
 		}
-		if !included {
-			kept = append(kept, p)
-		}
 	}
-	return kept
+	return slices.DeleteFunc(unique, func(p string) bool {
+		word := symbolic(p)
+		return slices.ContainsFunc(wild, func(q string) bool { return q != p && Match(q, word) })
+	})
 }
 
 // free stands for any text in a symbolic word: no pattern has it, so only a

@@ -249,8 +249,8 @@ func (x *evaluation) member(v, collection value) (truth, error) {
 	if _, ok := collection.(opaque); ok {
 		return maybe, nil
 	}
-	if unknown, err := x.lengthOf(collection); unknown || err != nil {
-		return maybe, err
+	if without(collection) {
+		return maybe, nil
 	}
 	_, elems, open, ok := elements(collection)
 	if !ok {

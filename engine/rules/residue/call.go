@@ -300,7 +300,7 @@ func (x *evaluation) matchArray(p *ast.Array, v value, loc *ast.Location, e *env
 		if p.Len() <= len(l.elems) {
 			return no, nil
 		}
-		return x.orDoubt(x.lengthen(), e, limitAt(loc, "how many segments there are is not known"), k)
+		return x.orDoubt(x.lengthen(), e, endless(loc), k)
 	}
 	if isSet(v) {
 		return no, nil

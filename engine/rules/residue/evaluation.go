@@ -225,8 +225,8 @@ func sure(e *env) *env {
 // every holds if its body holds for all members of the domain.
 func (x *evaluation) every(ev *ast.Every, loc *ast.Location, e *env, k found) (truth, error) {
 	return x.term(ev.Domain, e, func(domain value, e *env) (truth, error) {
-		if s, err := x.lengthOf(domain); s || err != nil {
-			return x.orDoubt(err, e, limitAt(loc, "how many segments there are is not known"), k)
+		if without(domain) {
+			return x.doubt(e, endless(loc), k)
 		}
 		keys, elems, open, ok := elements(domain)
 		if !ok {
@@ -268,20 +268,9 @@ func (x *evaluation) orDoubt(err error, e *env, limit engine.Limit, k found) (tr
 	return x.doubt(e, limit, k)
 }
 
-// lengthOf asks for a split if a collection is a path's segments without a known
-// end. The first result tells that the end cannot be found out.
-func (x *evaluation) lengthOf(v value) (unknown bool, err error) {
-	switch v := v.(type) {
-	case list:
-		if v.rest {
-			return true, x.lengthen()
-		}
-	case text:
-		if v.rest {
-			return true, x.lengthen()
-		}
-	}
-	return false, nil
+// endless is the limit of questions about all segments of a greedy parameter.
+func endless(loc *ast.Location) engine.Limit {
+	return limitAt(loc, "how many segments a greedy parameter has is not known")
 }
 
 // term finds the values that a term can have.

@@ -13,7 +13,7 @@ import (
 )
 
 // MaxCells bounds a partition. Cells that would be split further are not allowed.
-const MaxCells = 50_000
+const MaxCells = 5_000
 
 // Partition judges every request that the routes have room for. Without routes,
 // every path is one.

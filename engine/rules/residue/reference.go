@@ -70,10 +70,8 @@ func (x *evaluation) walk(v value, path []*ast.Term, loc *ast.Location, e *env, 
 
 // iterate binds a variable to each key of a collection.
 func (x *evaluation) iterate(v value, name ast.Var, path []*ast.Term, loc *ast.Location, e *env, k foundValue) (truth, error) {
-	if unknown, err := x.lengthOf(v); unknown || err != nil {
-		return x.orDoubt(err, e, limitAt(loc, "how many segments there are is not known"), func(e *env) (truth, error) {
-			return k(opaque{limit: limitAt(loc, "how many segments there are is not known")}, e)
-		})
+	if without(v) {
+		return x.doubt(e, endless(loc), func(e *env) (truth, error) { return k(opaque{limit: endless(loc), kind: aText}, e) })
 	}
 	keys, elems, open, ok := elements(v)
 	if !ok {
@@ -141,8 +139,8 @@ func (x *evaluation) indexList(l list, key value, loc *ast.Location, e *env, k f
 	if !l.rest {
 		return no, nil
 	}
-	return x.orDoubt(x.lengthen(), e, limitAt(loc, "how many segments there are is not known"), func(e *env) (truth, error) {
-		return k(opaque{limit: limitAt(loc, "how many segments there are is not known")}, e)
+	return x.orDoubt(x.lengthen(), e, endless(loc), func(e *env) (truth, error) {
+		return k(opaque{limit: endless(loc)}, e)
 	})
 }
 

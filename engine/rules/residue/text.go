@@ -213,6 +213,14 @@ func (x *evaluation) lengthen() error {
 	return &split{longer: true}
 }
 
+// without tells that a collection is a path's segments without a known end. Cells
+// are not lengthened for questions about all of its members: each length would ask
+// the same again.
+func without(v value) bool {
+	l, ok := v.(list)
+	return ok && l.rest
+}
+
 // maxDepth bounds how many segments of a greedy parameter are told apart.
 const maxDepth = 8
 
