@@ -121,3 +121,10 @@ func (b bounded) Decide(ctx context.Context, in engine.Input, now time.Time) (en
 	defer cancel()
 	return b.Policy.Decide(ctx, in, now)
 }
+
+// Permissions judges the routes within the deadline.
+func (b bounded) Permissions(ctx context.Context, known engine.Known, routes []tenants.Route, now time.Time) (engine.Permissions, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	return b.Policy.Permissions(ctx, known, routes, now)
+}
