@@ -17,6 +17,9 @@ import (
 	"regent/tenants"
 )
 
+// entrypointFile is a path that no bundle's file can have.
+const entrypointFile = "/regent.rego"
+
 // entrypoint gathers the contract's rules, DESIGN.md §4, in one document that has
 // a key for each rule that is defined. It is asked for as a whole, so one query
 // answers everything.
@@ -76,7 +79,7 @@ func Compile(ctx context.Context, platform, tenant tenants.Bundle, opts Options)
 		return nil, err
 	}
 	keepConflicts(modules)
-	modules["regent/entrypoint.rego"] = ast.MustParseModuleWithOpts(entrypoint, ast.ParserOptions{RegoVersion: ast.RegoV1})
+	modules[entrypointFile] = ast.MustParseModuleWithOpts(entrypoint, ast.ParserOptions{RegoVersion: ast.RegoV1})
 	data := own.data
 	if key, ok := mergeInto(data, shared.data); !ok {
 		return nil, fmt.Errorf("data: the tenant and the platform both have %s", key)
@@ -170,7 +173,7 @@ func checkContract(s source, root string, names []string, ps *Problems) {
 // Files returns the paths of the modules that a policy was compiled from, sorted.
 func (p *Policy) Files() []string {
 	files := slices.Sorted(maps.Keys(p.compiler.Modules))
-	return slices.DeleteFunc(files, func(f string) bool { return f == "regent/entrypoint.rego" })
+	return slices.DeleteFunc(files, func(f string) bool { return f == entrypointFile })
 }
 
 // IsProblems reports whether an error is about a bundle's content.
