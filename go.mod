@@ -3,7 +3,6 @@ module regent
 go 1.26.0
 
 require (
-	github.com/agext/levenshtein v1.2.3
 	github.com/agnivade/levenshtein v1.2.1
 	github.com/aws/aws-lambda-go v1.55.1
 	github.com/fsnotify/fsnotify v1.10.1

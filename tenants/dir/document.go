@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/agext/levenshtein"
+	"github.com/agnivade/levenshtein"
 	"go.yaml.in/yaml/v3"
 
 	"regent/tenants"
@@ -230,7 +230,7 @@ func (d *document) unknown(key *yaml.Node, at string, known fields) {
 func nearestName(s string, names []string) string {
 	best, near := 2+max(0, len(s)-1)/3, "" // one slip, and another for each three letters
 	for _, name := range names {
-		if n := levenshtein.Distance(strings.ToLower(s), name, nil); n < best {
+		if n := levenshtein.ComputeDistance(strings.ToLower(s), name); n < best {
 			best, near = n, name
 		}
 	}

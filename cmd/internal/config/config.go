@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/agnivade/levenshtein"
 )
 
 const prefix = "REGENT_"
@@ -174,27 +176,6 @@ func uselessWithDir(*Config, string) error {
 func nearest(name string) string {
 	known := settings()
 	return slices.MinFunc(known, func(a, b setting) int {
-		return distance(name, a.name) - distance(name, b.name)
+		return levenshtein.ComputeDistance(name, a.name) - levenshtein.ComputeDistance(name, b.name)
 	}).name
-}
-
-// distance is the number of bytes to insert, delete or replace (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
