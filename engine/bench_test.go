@@ -1,0 +1,257 @@
+package engine_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"regent/engine"
+	"regent/engine/apigw"
+	"regent/engine/identity"
+	"regent/engine/rules"
+	"regent/tenants"
+	"regent/tenants/dir"
+)
+
+// exactly turns the embedded workspace's first API into one without a cache.
+var exactly = []string{"ttl: 300s", "ttl: 0s"}
+
+// part is one thing to measure. It returns an error unless it did what it is
+// measured for, so that no benchmark measures a failure.
+type part struct {
+	name string
+	run  func() error
+}
+
+// inTurns runs parts one after another, over and over, and returns the median time
+// of each: what else the machine does hits all alike, so ratios hold where times do
+// not. One iteration of the benchmark is one round.
+func inTurns(b *testing.B, each int, parts []part) map[string]float64 {
+	b.Helper()
+	samples := make(map[string][]float64, len(parts))
+	round := func(each int) {
+		for _, p := range parts {
+			start := time.Now()
+			for range each {
+				if err := p.run(); err != nil {
+					b.Fatalf("%s: %v", p.name, err)
+				}
+			}
+			samples[p.name] = append(samples[p.name], float64(time.Since(start).Nanoseconds())/float64(each))
+		}
+	}
+	round(1) // warm up
+	clear(samples)
+	for b.Loop() {
+		round(each)
+	}
+	medians := make(map[string]float64, len(parts))
+	for name, s := range samples {
+		slices.Sort(s)
+		medians[name] = s[len(s)/2]
+		b.ReportMetric(medians[name], name+"-ns")
+	}
+	b.ReportMetric(0, "ns/op") // a round's time says nothing
+	return medians
+}
+
+// warm is one request's way through the parts, each of which can be run bare.
+type warm struct {
+	store    *dir.Snapshot
+	key      *ecdsa.PublicKey
+	event    []byte
+	token    string
+	req      engine.Request
+	api      tenants.API
+	tenant   tenants.Tenant
+	input    engine.Input
+	policy   *rules.Policy
+	fresh    *engine.Authorizer // verifies every token
+	reminded *engine.Authorizer // remembers verified tokens
+}
+
+func newWarm(b *testing.B, replacements ...string) *warm {
+	b.Helper()
+	i := newIssuer(b)
+	w := &warm{store: embedded(b, i, replacements...), key: &i.key.PublicKey, token: i.token(b, "alice", "viewer")}
+	w.event = restEvent(w.token, "GET", "/orders", "/orders")
+	w.fresh = assembled(b, w.store, identity.Config{Remember: -1})
+	w.reminded = assembled(b, w.store, identity.Config{})
+	var err error
+	if w.req, err = w.fresh.Gateway.Decode(w.event); err != nil {
+		b.Fatal(err)
+	}
+	if w.api, err = w.store.API(b.Context(), "a1b2c3"); err != nil {
+		b.Fatal(err)
+	}
+	if w.tenant, err = w.store.Tenant(b.Context(), "acme"); err != nil {
+		b.Fatal(err)
+	}
+	who, err := w.fresh.Identity.Verify(b.Context(), w.tenant, w.token, at)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w.input = engine.NewInput(w.req, w.api, w.tenant, who)
+	if w.policy, err = w.compile(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return w
+}
+
+func (w *warm) compile(ctx context.Context) (*rules.Policy, error) {
+	own, err := w.store.TenantBundle("acme")
+	if err != nil {
+		return nil, err
+	}
+	return rules.Compile(ctx, w.store.PlatformBundle(), own, rules.Options{})
+}
+
+func (w *warm) decode() error {
+	req, err := apigw.Gateway{}.Decode(w.event)
+	if err == nil && req.Path != "/orders" {
+		err = fmt.Errorf("decoded to %q", req.Path)
+	}
+	return err
+}
+
+func (w *warm) verify(ctx context.Context) func() error {
+	return func() error {
+		who, err := w.fresh.Identity.Verify(ctx, w.tenant, w.token, at)
+		if err == nil && who.Subject != "alice" {
+			err = fmt.Errorf("verified %q", who.Subject)
+		}
+		return err
+	}
+}
+
+// signature is the least that verifying ES256 can cost: the standard library's
+// check of the signature, and reading the claims.
+func (w *warm) signature() error {
+	signed, encoded, _ := cutLast(w.token)
+	signature, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256([]byte(signed))
+	if !ecdsa.Verify(w.key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
+		return fmt.Errorf("the signature does not verify")
+	}
+	_, payload, _ := strings.Cut(signed, ".")
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return err
+	}
+	var claims map[string]any
+	return json.Unmarshal(text, &claims)
+}
+
+func cutLast(token string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(token, '.')
+	return token[:i], token[i+1:], i > 0
+}
+
+func (w *warm) evaluate(ctx context.Context) func() error {
+	return func() error { return allows(w.policy.Decide(ctx, w.input, at)) }
+}
+
+func allows(d engine.Decision, err error) error {
+	if err == nil && !d.Allow {
+		err = fmt.Errorf("denied: %v", d.Reasons)
+	}
+	return err
+}
+
+func (w *warm) encode() error {
+	reply, err := apigw.Gateway{}.Encode(w.req, w.api, engine.Reply{Allow: true, PrincipalID: "alice", Context: map[string]any{
+		"tenantId": "acme", "principalId": "alice", "decisionId": "d", "revision": string(w.tenant.Revision), "plan": "gold", "roles": "viewer",
+	}})
+	return saysAllow(reply, err)
+}
+
+func saysAllow(reply []byte, err error) error {
+	if err == nil && !strings.Contains(string(reply), `"Effect":"Allow"`) {
+		err = fmt.Errorf("reply %s", reply)
+	}
+	return err
+}
+
+func (w *warm) whole(ctx context.Context, a *engine.Authorizer) func() error {
+	return func() error { return saysAllow(a.Authorize(ctx, w.event)) }
+}
+
+// compiling is what the published samples do: compile the policy for each request.
+func (w *warm) compiling(ctx context.Context) func() error {
+	return func() error {
+		policy, err := w.compile(ctx)
+		if err != nil {
+			return err
+		}
+		return allows(policy.Decide(ctx, w.input, at))
+	}
+}
+
+// BenchmarkBudget measures rows of DESIGN.md §14 in one run: the parts bare, beside
+// the whole from event bytes to reply bytes.
+func BenchmarkBudget(b *testing.B) {
+	ctx := b.Context()
+	w := newWarm(b, exactly...)
+	t := inTurns(b, 20, []part{
+		{"decode", w.decode},
+		{"verify", w.verify(ctx)},
+		{"signature", w.signature},
+		{"evaluate", w.evaluate(ctx)},
+		{"encode", w.encode},
+		{"whole", w.whole(ctx, w.fresh)},
+		{"remembered", w.whole(ctx, w.reminded)},
+	})
+	rest := t["decode"] + t["evaluate"] + t["encode"]
+	b.ReportMetric(t["whole"]/(rest+t["verify"]), "whole/bare")
+	b.ReportMetric(t["whole"]/(rest+t["signature"]), "whole/least")
+	b.ReportMetric(t["remembered"]/(rest+t["verify"]), "remembered/bare")
+	b.ReportMetric(t["remembered"]/t["whole"], "remembered/whole")
+}
+
+// BenchmarkCompilePerRequest measures the decision with the policy at hand, beside
+// compiling the policy first.
+func BenchmarkCompilePerRequest(b *testing.B) {
+	w := newWarm(b, exactly...)
+	t := inTurns(b, 1, []part{
+		{"compiling", w.compiling(b.Context())},
+		{"whole", w.whole(b.Context(), w.fresh)},
+	})
+	b.ReportMetric(t["compiling"]/t["whole"], "compiling/whole")
+}
+
+// BenchmarkParts are the same parts one by one, for profiles and allocations.
+func BenchmarkParts(b *testing.B) {
+	ctx := b.Context()
+	w := newWarm(b, exactly...)
+	cached := newWarm(b)
+	for _, p := range []part{
+		{"decode", w.decode},
+		{"verify", w.verify(ctx)},
+		{"signature", w.signature},
+		{"evaluate", w.evaluate(ctx)},
+		{"encode", w.encode},
+		{"whole", w.whole(ctx, w.fresh)},
+		{"remembered", w.whole(ctx, w.reminded)},
+		{"memoised", cached.whole(ctx, cached.reminded)},
+	} {
+		b.Run(p.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.run(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
