@@ -57,7 +57,11 @@ func (p *Policy) decide(ctx context.Context, in engine.Input, now time.Time, opt
 	if err != nil {
 		return engine.Decision{}, trouble(err)
 	}
-	results, err := p.query.Eval(ctx, append(opts, rego.EvalParsedInput(input), rego.EvalTime(now))...)
+	// By itself rego starts a goroutine for each evaluation, to wait for the context's
+	// end. For short evaluations that is a third of their time.
+	stop := topdown.NewCancel()
+	defer context.AfterFunc(ctx, stop.Cancel)()
+	results, err := p.query.Eval(ctx, append(opts, rego.EvalParsedInput(input), rego.EvalTime(now), rego.EvalExternalCancel(stop))...)
 	if err != nil {
 		return engine.Decision{}, trouble(err)
 	}
