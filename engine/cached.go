@@ -3,7 +3,10 @@ package engine
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
+	"maps"
+	"slices"
 	"sync"
 
 	"regent/tenants"
@@ -16,6 +19,10 @@ func (w *work) cached() bool { return w.api.Cache.TTL > 0 }
 // DESIGN.md §8, and checks it against the decision on the request at hand.
 func (w *work) speakForKey(ctx context.Context, policy Policy, in Input, decision Decision) (Decision, error) {
 	known := NewKnown(w.api, in)
+	if w.req.Ambiguous != "" {
+		// What can be read in two ways fixes nothing.
+		known.Method, known.Route, known.Path = false, false, false
+	}
 	c, err := w.remembered(ctx, policy, known)
 	if err != nil {
 		return Decision{}, asTrouble("evaluation", err)
@@ -87,22 +94,35 @@ func (w *work) remembered(ctx context.Context, policy Policy, known Known) (comp
 	return c, nil
 }
 
-// memoKey digests everything that a document is computed from.
+// memoKey digests everything that a document is computed from. Every text in it is
+// behind its length, so two keys are equal only if all of it is.
 func (w *work) memoKey(known Known) ([sha256.Size]byte, error) {
-	material := struct {
-		Platform, Revision tenants.Digest
-		API                tenants.API
-		Partition          string
-		Tenant             InputTenant
-		Identity           Identity
-		Target             Target
-		Headers            map[string]string
-		Query              map[string][]string
-		Fixed              []string
-	}{
-		Platform: w.platform, Revision: w.tenant.Revision, API: w.api, Partition: partition(w.req.ARN),
-		Tenant: known.Input.Tenant, Identity: known.Input.Identity, Target: known.Input.API,
-		Headers: known.Headers, Query: known.Query,
+	api := w.api
+	api.Routes = nil // they are many, and JSON is slow: see below
+	// What was read as JSON or YAML is valid UTF-8, and JSON keeps it apart. It does not
+	// keep apart what a request can have.
+	settled, err := json.Marshal(struct {
+		API      tenants.API
+		Tenant   InputTenant
+		Identity Identity
+		Target   Target
+	}{api, known.Input.Tenant, known.Input.Identity, known.Input.API})
+	if err != nil {
+		return [sha256.Size]byte{}, err
+	}
+	b := appendTexts(nil, string(w.platform), string(w.tenant.Revision), partition(w.req.ARN), string(settled))
+	b = binary.AppendUvarint(b, uint64(len(w.api.Routes)))
+	for _, r := range w.api.Routes {
+		b = appendTexts(b, r.Method, r.Path)
+	}
+	b = binary.AppendUvarint(b, uint64(len(known.Headers)))
+	for _, name := range slices.Sorted(maps.Keys(known.Headers)) {
+		b = appendTexts(b, name, known.Headers[name])
+	}
+	b = binary.AppendUvarint(b, uint64(len(known.Query)))
+	for _, name := range slices.Sorted(maps.Keys(known.Query)) {
+		b = appendTexts(b, name)
+		b = appendTexts(b, known.Query[name]...)
 	}
 	for _, f := range []struct {
 		fixed bool
@@ -113,16 +133,23 @@ func (w *work) memoKey(known Known) ([sha256.Size]byte, error) {
 		{known.Path, known.Input.Path},
 		{known.SourceIP, known.Input.SourceIP},
 	} {
-		if !f.fixed {
-			f.value = "\x00"
+		if f.fixed {
+			b = appendTexts(b, f.value)
+		} else {
+			b = appendTexts(b)
 		}
-		material.Fixed = append(material.Fixed, f.value)
-	}
-	b, err := json.Marshal(material)
-	if err != nil {
-		return [sha256.Size]byte{}, err
 	}
 	return sha256.Sum256(b), nil
+}
+
+// appendTexts appends a list of texts so that no two lists look the same.
+func appendTexts(b []byte, texts ...string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(texts)))
+	for _, t := range texts {
+		b = binary.AppendUvarint(b, uint64(len(t)))
+		b = append(b, t...)
+	}
+	return b
 }
 
 // partition returns the part of an ARN that its API's other fields do not have.

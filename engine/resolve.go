@@ -28,7 +28,11 @@ const (
 // claims are unproven here. That is enough: they only choose whose providers are
 // asked, and a token that lies is refused by them.
 func (a *Authorizer) resolve(ctx context.Context, req Request, api tenants.API, credential string) (tenants.Tenant, error) {
-	claims, readable := a.Identity.Peek(credential)
+	var claims map[string]any
+	readable := false
+	if needsToken(api) {
+		claims, readable = a.Identity.Peek(credential)
+	}
 	named := ""
 	stray := false
 	for _, selector := range api.Tenant {
