@@ -104,10 +104,18 @@ type Provider struct {
 	// Introspection is the RFC 7662 endpoint for opaque tokens.
 	Introspection string `json:"introspection,omitempty"`
 	// ClientID and ClientSecret authenticate Regent at the endpoint. The secret is
-	// a reference, env:NAME or file:PATH, never the secret itself.
+	// a reference that CheckSecret lets this tenant have, never the secret itself.
 	ClientID     string `json:"client_id,omitempty"`
 	ClientSecret string `json:"client_secret,omitempty"`
+	// AuthMethod says how they are sent: AuthBasic, which is meant by "", or AuthPost.
+	AuthMethod string `json:"auth_method,omitempty"`
 }
+
+// The client authentication methods, as OAuth names them (RFC 7591 §2).
+const (
+	AuthBasic = "client_secret_basic" // in the Authorization header
+	AuthPost  = "client_secret_post"  // in the body
+)
 
 // Bounds of Provider.Leeway.
 const (
@@ -166,7 +174,7 @@ func (t Tenant) Validate() error {
 		}
 	}
 	for i, provider := range t.Identity.Providers {
-		provider.validate(index("identity.providers", i), &p)
+		provider.validate(t.ID, index("identity.providers", i), &p)
 	}
 	if len(t.Identity.Providers) == 0 && !t.Identity.Anonymous {
 		p.add("identity.providers", "nobody can vouch for this tenant's callers: name a provider, or set identity.anonymous")
@@ -176,9 +184,9 @@ func (t Tenant) Validate() error {
 
 const maxSelector = 512
 
-func (v Provider) validate(at string, p *problems) {
+func (v Provider) validate(id, at string, p *problems) {
 	if v.Introspection != "" {
-		v.validateIntrospection(at, p)
+		v.validateIntrospection(id, at, p)
 		return
 	}
 	if v.Issuer == "" {
@@ -214,15 +222,21 @@ func (v Provider) validate(at string, p *problems) {
 	if v.ClientID != "" || v.ClientSecret != "" {
 		p.add(at+".client_id", "belongs to introspection only")
 	}
+	if v.AuthMethod != "" {
+		p.add(at+".auth_method", "belongs to introspection only")
+	}
 }
 
-func (v Provider) validateIntrospection(at string, p *problems) {
+func (v Provider) validateIntrospection(id, at string, p *problems) {
 	validateURL(at+".introspection", v.Introspection, p)
 	if v.ClientID == "" {
 		p.add(at+".client_id", "required: the endpoint must know who asks (RFC 7662 §2.1)")
 	}
-	if !strings.HasPrefix(v.ClientSecret, "env:") && !strings.HasPrefix(v.ClientSecret, "file:") {
-		p.add(at+".client_secret", "must be a reference, env:NAME or file:PATH, never the secret itself")
+	if err := CheckSecret(id, v.ClientSecret); err != nil {
+		p.add(at+".client_secret", "%v", err)
+	}
+	if !slices.Contains([]string{"", AuthBasic, AuthPost}, v.AuthMethod) {
+		p.add(at+".auth_method", "%q is not a method: %s or %s", v.AuthMethod, AuthBasic, AuthPost)
 	}
 	if v.JWKS.Discovery || v.JWKS.URL != "" || len(v.JWKS.Inline) > 0 || len(v.Algorithms) > 0 {
 		p.add(at+".jwks", "a provider either signs tokens (jwks, algorithms) or answers introspection: make it two providers")

@@ -47,20 +47,19 @@ func (d *document) provider(p *tenants.Provider) read {
 			"claims":        object(d, &p.Claims),
 			"introspection": text(d, &p.Introspection),
 			"client_id":     text(d, &p.ClientID),
-			"client_secret": d.secret(&p.ClientSecret),
+			"client_secret": secret(&p.ClientSecret),
+			"auth_method":   text(d, &p.AuthMethod),
 		})
 	}
 }
 
-// secret reads a reference. What is there in its place may be the secret itself,
-// so no message repeats it.
-func (d *document) secret(p *string) read {
-	return func(n *yaml.Node, at string) {
-		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
-			d.fail(n, at, "must be a reference, env:NAME or file:PATH, never the secret itself")
-			return
+// secret reads a reference. What is there in its place may be the secret itself, so
+// no message repeats it; what is no string is left for Validate to refuse as none.
+func secret(p *string) read {
+	return func(n *yaml.Node, _ string) {
+		if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
+			*p = n.Value
 		}
-		*p = n.Value
 	}
 }
 

@@ -118,7 +118,7 @@ func providerYAML(p tenants.Provider) m {
 	out := m{}
 	for key, value := range map[string]string{
 		"issuer": p.Issuer, "introspection": p.Introspection, "client_id": p.ClientID,
-		"client_secret": p.ClientSecret, "jwks": p.JWKS.URL + string(p.JWKS.Inline),
+		"client_secret": p.ClientSecret, "auth_method": p.AuthMethod, "jwks": p.JWKS.URL + string(p.JWKS.Inline),
 	} {
 		if value != "" {
 			out[key] = value
