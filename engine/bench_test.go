@@ -21,9 +21,6 @@ import (
 	"regent/tenants/dir"
 )
 
-// exactly turns the embedded workspace's first API into one without a cache.
-var exactly = []string{"ttl: 300s", "ttl: 0s"}
-
 // part is one thing to measure. It returns an error unless it did what it is
 // measured for, so that no benchmark measures a failure.
 type part struct {
@@ -78,10 +75,10 @@ type warm struct {
 	reminded *engine.Authorizer // remembers verified tokens
 }
 
-func newWarm(b *testing.B, replacements ...string) *warm {
+func newWarm(b *testing.B, changes ...change) *warm {
 	b.Helper()
 	i := newIssuer(b)
-	w := &warm{store: embedded(b, i, replacements...), key: &i.key.PublicKey, token: i.token(b, "alice", "viewer")}
+	w := &warm{store: embedded(b, i, changes...), key: &i.key.PublicKey, token: i.token(b, "alice", "viewer")}
 	w.event = restEvent(w.token, "GET", "/orders", "/orders")
 	w.fresh = assembled(b, w.store, identity.Config{Remember: -1})
 	w.reminded = assembled(b, w.store, identity.Config{})
@@ -214,29 +211,35 @@ func (w *warm) compiling(ctx context.Context) func() error {
 // BenchmarkBudget measures rows of DESIGN.md §14 in one run: the parts bare, beside
 // the whole from event bytes to reply bytes.
 func BenchmarkBudget(b *testing.B) {
-	ctx := b.Context()
-	w := newWarm(b, exactly...)
-	t := inTurns(b, 20, []part{
-		{"decode", w.decode},
-		{"verify", w.verify(ctx)},
-		{"signature", w.signature},
-		{"evaluate", w.evaluate(ctx)},
-		{"encode", w.encode},
-		{"row", inRow(w.decode, w.verify(ctx), w.evaluate(ctx), w.encode)},
-		{"least", inRow(w.decode, w.signature, w.evaluate(ctx), w.encode)},
-		{"whole", w.whole(ctx, w.fresh)},
-		{"remembered", w.whole(ctx, w.reminded)},
-	})
-	b.ReportMetric(t["whole"]/(t["decode"]+t["verify"]+t["evaluate"]+t["encode"]), "whole/sum")
-	b.ReportMetric(t["whole"]/t["row"], "whole/row")
-	b.ReportMetric(t["whole"]/t["least"], "whole/least")
-	b.ReportMetric(t["remembered"]/t["whole"], "remembered/whole")
+	for name, w := range map[string]*warm{
+		"policy=small":    newWarm(b, withoutCache(), withSmallPolicy()),
+		"policy=embedded": newWarm(b, withoutCache()),
+	} {
+		b.Run(name, func(b *testing.B) {
+			ctx := b.Context()
+			t := inTurns(b, 20, []part{
+				{"decode", w.decode},
+				{"verify", w.verify(ctx)},
+				{"signature", w.signature},
+				{"evaluate", w.evaluate(ctx)},
+				{"encode", w.encode},
+				{"row", inRow(w.decode, w.verify(ctx), w.evaluate(ctx), w.encode)},
+				{"least", inRow(w.decode, w.signature, w.evaluate(ctx), w.encode)},
+				{"whole", w.whole(ctx, w.fresh)},
+				{"remembered", w.whole(ctx, w.reminded)},
+			})
+			b.ReportMetric(t["whole"]/(t["decode"]+t["verify"]+t["evaluate"]+t["encode"]), "whole/sum")
+			b.ReportMetric(t["whole"]/t["row"], "whole/row")
+			b.ReportMetric(t["whole"]/t["least"], "whole/least")
+			b.ReportMetric(t["remembered"]/t["whole"], "remembered/whole")
+		})
+	}
 }
 
 // BenchmarkCompilePerRequest measures the decision with the policy at hand, beside
 // compiling the policy first.
 func BenchmarkCompilePerRequest(b *testing.B) {
-	w := newWarm(b, exactly...)
+	w := newWarm(b, withoutCache())
 	t := inTurns(b, 1, []part{
 		{"compiling", w.compiling(b.Context())},
 		{"whole", w.whole(b.Context(), w.fresh)},
@@ -247,7 +250,7 @@ func BenchmarkCompilePerRequest(b *testing.B) {
 // BenchmarkParts are the same parts one by one, for profiles and allocations.
 func BenchmarkParts(b *testing.B) {
 	ctx := b.Context()
-	w := newWarm(b, exactly...)
+	w := newWarm(b, withoutCache())
 	cached := newWarm(b)
 	for _, p := range []part{
 		{"decode", w.decode},

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -70,9 +71,53 @@ func (i issuer) token(tb testing.TB, subject string, roles ...string) string {
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
+// change edits the files of a workspace.
+type change func(tb testing.TB, files fstest.MapFS)
+
+// replace puts one text in the place of another.
+func replace(path, before, after string) change {
+	return func(tb testing.TB, files fstest.MapFS) {
+		tb.Helper()
+		text := string(files[path].Data)
+		if !strings.Contains(text, before) {
+			tb.Fatalf("%s has no %q", path, before)
+		}
+		files[path] = &fstest.MapFile{Data: []byte(strings.Replace(text, before, after, 1))}
+	}
+}
+
+// withoutCache turns the embedded workspace's first API into one without a cache.
+func withoutCache() change { return replace("regent.yaml", "ttl: 300s", "ttl: 0s") }
+
+// withSmallPolicy gives acme a policy of one rule, without guardrails and helpers.
+func withSmallPolicy() change {
+	return func(tb testing.TB, files fstest.MapFS) {
+		tb.Helper()
+		maps.DeleteFunc(files, func(path string, _ *fstest.MapFile) bool {
+			return strings.HasPrefix(path, "platform/") || strings.HasPrefix(path, "tenants/acme/policy/")
+		})
+		files["tenants/acme/policy/authz.rego"] = &fstest.MapFile{Data: []byte(smallPolicy)}
+		files["tenants/acme/policy/data.json"] = &fstest.MapFile{Data: []byte(`{"roles": {"viewer": [
+			{"method": "GET", "route": "/orders"}, {"method": "GET", "route": "/orders/{id}"}, {"method": "GET", "route": "/orders/{id}/items"}
+		]}}`)}
+	}
+}
+
+const smallPolicy = `package authz
+
+default allow := false
+
+allow if {
+	some role in input.identity.claims.roles
+	some permission in data.roles[role]
+	permission.method == input.method
+	permission.route == input.route
+}
+`
+
 // embedded is the embedded workspace with acme's first provider's keys in place of
-// discovery, and with replacements, old and new in turn, in regent.yaml.
-func embedded(tb testing.TB, i issuer, replacements ...string) *dir.Snapshot {
+// discovery, and with changes.
+func embedded(tb testing.TB, i issuer, changes ...change) *dir.Snapshot {
 	tb.Helper()
 	files := fstest.MapFS{}
 	err := fs.WalkDir(policies.FS, ".", func(path string, d fs.DirEntry, err error) error {
@@ -86,24 +131,15 @@ func embedded(tb testing.TB, i issuer, replacements ...string) *dir.Snapshot {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	edit(tb, files, "tenants/acme/tenant.yaml", "jwks: discovery", "jwks: "+i.keySet(tb))
-	for n := 0; n < len(replacements); n += 2 {
-		edit(tb, files, "regent.yaml", replacements[n], replacements[n+1])
+	replace("tenants/acme/tenant.yaml", "jwks: discovery", "jwks: "+i.keySet(tb))(tb, files)
+	for _, change := range changes {
+		change(tb, files)
 	}
 	snapshot, err := dir.Load(files, "workspace")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return snapshot
-}
-
-func edit(tb testing.TB, files fstest.MapFS, path, before, after string) {
-	tb.Helper()
-	text := string(files[path].Data)
-	if !strings.Contains(text, before) {
-		tb.Fatalf("%s has no %q", path, before)
-	}
-	files[path] = &fstest.MapFile{Data: []byte(strings.Replace(text, before, after, 1))}
 }
 
 // assembled is the real thing over a store, at a fixed instant.
