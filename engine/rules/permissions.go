@@ -28,12 +28,17 @@ var unknown = []string{
 type partialQueries struct {
 	once  sync.Once
 	err   error
-	allow []rego.PreparedPartialQuery
-	deny  []rego.PreparedPartialQuery
+	allow []partialQuery
+	deny  []partialQuery
 	// keyed are the rules whose values the cache key must determine.
 	keyed []keyedQuery
 	byRef map[string][]*ast.Rule
 	below map[string]bool
+}
+
+type partialQuery struct {
+	body     ast.Body
+	prepared rego.PreparedPartialQuery
 }
 
 type keyedQuery struct {
@@ -64,33 +69,63 @@ func (p *Policy) permissions(ctx context.Context, known engine.Known, routes []t
 	}
 	opts := []rego.EvalOption{rego.EvalParsedInput(input), rego.EvalTime(now)}
 	for _, k := range q.keyed {
-		if err := determined(ctx, k, opts); err != nil {
+		if err := q.determined(ctx, k, opts); err != nil {
 			return engine.Permissions{}, err
 		}
 	}
-	program := residue.Program{Data: p.data, Input: values, Known: known}
-	support := maps.Clone(q.byRef)
+	program := &residue.Program{Data: p.data, Input: values, Known: known}
+	complete, err := q.reduce(ctx, program, opts)
+	if ctx.Err() != nil {
+		return engine.Permissions{}, ctx.Err()
+	}
+	if err != nil || !complete {
+		q.whole(program)
+	}
+	cells, limits, err := residue.Partition(ctx, program, routes)
+	return engine.Permissions{Cells: cells, Limits: limits}, err
+}
+
+// reduce partially evaluates the rules. It returns false if that could have lost
+// something on which they fail.
+func (q *partialQueries) reduce(ctx context.Context, program *residue.Program, opts []rego.EvalOption) (complete bool, err error) {
+	support, below := maps.Clone(q.byRef), maps.Clone(q.below)
 	for _, part := range []struct {
-		queries []rego.PreparedPartialQuery
+		name    string
+		queries []partialQuery
 		bodies  *[]ast.Body
-	}{{q.allow, &program.Allow}, {q.deny, &program.Deny}} {
+	}{{"allow", q.allow, &program.Allow}, {"deny", q.deny, &program.Deny}} {
 		for i, query := range part.queries {
 			// Support modules of different queries must not meet under one name.
-			namespace := fmt.Sprintf("partial%p%d", part.bodies, i)
-			left, err := query.Partial(ctx, append(opts, rego.EvalPartialNamespace(namespace))...)
-			if err != nil {
-				return engine.Permissions{}, err
+			namespace := fmt.Sprintf("partial_%s%d", part.name, i)
+			watch := newFallible(q.byRef, namespace)
+			left, err := query.prepared.Partial(ctx, append(opts, rego.EvalPartialNamespace(namespace), rego.EvalQueryTracer(watch))...)
+			if err != nil || watch.at != nil {
+				return false, err
 			}
 			*part.bodies = append(*part.bodies, left.Queries...)
 			for _, m := range left.Support {
 				addRules(m.Package.Path, m.Rules, support)
+				addPrefixes(m.Package.Path, m.Rules, below)
 			}
 		}
 	}
 	program.Rules = func(ref string) []*ast.Rule { return support[ref] }
+	program.Within = func(ref string) bool { return below[ref] }
+	return true, nil
+}
+
+// whole makes the program the rules as they are written, of which nothing is lost.
+// It takes longer to interpret, for what is known is in it too.
+func (q *partialQueries) whole(program *residue.Program) {
+	program.Allow, program.Deny, program.Fallible = nil, nil, true
+	for _, query := range q.allow {
+		program.Allow = append(program.Allow, query.body)
+	}
+	for _, query := range q.deny {
+		program.Deny = append(program.Deny, query.body)
+	}
+	program.Rules = func(ref string) []*ast.Rule { return q.byRef[ref] }
 	program.Within = func(ref string) bool { return q.below[ref] }
-	cells, limits, err := residue.Partition(ctx, &program, routes)
-	return engine.Permissions{Cells: cells, Limits: limits}, err
 }
 
 // prepare compiles the partial queries.
@@ -105,17 +140,24 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 			rego.Unknowns(unknown),
 		).PrepareForPartial(ctx)
 	}
-	add := func(to *[]rego.PreparedPartialQuery, query string) error {
+	add := func(to *[]partialQuery, query string) error {
 		prepared, err := partial(query)
-		*to = append(*to, prepared)
+		*to = append(*to, partialQuery{ast.MustParseBody(query), prepared})
 		return err
 	}
 	if err := add(&q.allow, "data.authz.allow = true"); err != nil {
 		return err
 	}
 	for _, ref := range []string{"data.authz.deny", "data.platform.deny"} {
-		if defined(p.compiler, ref) {
-			if err := add(&q.deny, ref+"[_]"); err != nil {
+		if !defined(p.compiler, ref) {
+			continue
+		}
+		// Any element denies, be it false; and what is no set is an error.
+		if err := add(&q.deny, "_ = "+ref+"[_]"); err != nil {
+			return err
+		}
+		if singleValued(p.compiler, ref) {
+			if err := add(&q.deny, "d = "+ref+"; is_set(d, false)"); err != nil {
 				return err
 			}
 		}
@@ -132,9 +174,7 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 	q.byRef, q.below = map[string][]*ast.Rule{}, map[string]bool{}
 	for _, m := range p.compiler.Modules {
 		addRules(m.Package.Path, m.Rules, q.byRef)
-		for i := 1; i <= len(m.Package.Path); i++ {
-			q.below[m.Package.Path[:i].String()] = true
-		}
+		addPrefixes(m.Package.Path, m.Rules, q.below)
 	}
 	return nil
 }
@@ -143,28 +183,58 @@ func defined(c *ast.Compiler, ref string) bool {
 	return len(c.GetRulesWithPrefix(ast.MustParseRef(ref))) > 0
 }
 
+// singleValued tells whether a rule's value is more than its elements: it may be no
+// set.
+func singleValued(c *ast.Compiler, ref string) bool {
+	for _, r := range c.GetRulesWithPrefix(ast.MustParseRef(ref)) {
+		if r.Head.RuleKind() != ast.MultiValue {
+			return true
+		}
+	}
+	return false
+}
+
 // addRules files rules under their references up to the first variable.
 func addRules(pkg ast.Ref, rules []*ast.Rule, byRef map[string][]*ast.Rule) {
 	for _, r := range rules {
-		ref := r.Head.Ref()
-		full := pkg.Copy()
-		for i, t := range ref {
-			if i == 0 {
-				t = ast.StringTerm(string(t.Value.(ast.Var)))
-			}
-			full = append(full, t)
-		}
-		name := full.GroundPrefix().String()
+		name := groundRef(pkg, r).String()
 		byRef[name] = append(byRef[name], r)
 	}
 }
 
+// addPrefixes notes the references that have rules below them.
+func addPrefixes(pkg ast.Ref, rules []*ast.Rule, below map[string]bool) {
+	for _, r := range rules {
+		ref := groundRef(pkg, r)
+		for i := 1; i < len(ref); i++ {
+			below[ref[:i].String()] = true
+		}
+	}
+}
+
+func groundRef(pkg ast.Ref, r *ast.Rule) ast.Ref {
+	full := pkg.Copy()
+	for i, t := range r.Head.Ref() {
+		if i == 0 {
+			t = ast.StringTerm(string(t.Value.(ast.Var)))
+		}
+		full = append(full, t)
+	}
+	return full.GroundPrefix()
+}
+
 // determined checks that a rule's value follows from the cache key: what is cached
 // is replayed to requests that differ in everything else.
-func determined(ctx context.Context, k keyedQuery, opts []rego.EvalOption) error {
-	left, err := k.query.Partial(ctx, opts...)
+func (q *partialQueries) determined(ctx context.Context, k keyedQuery, opts []rego.EvalOption) error {
+	const namespace = "partial_keyed"
+	watch := newFallible(q.byRef, namespace)
+	left, err := k.query.Partial(ctx, append(opts, rego.EvalPartialNamespace(namespace), rego.EvalQueryTracer(watch))...)
 	if err != nil {
 		return err
+	}
+	if watch.at != nil {
+		return &EvalError{Code: "contract", File: watch.at.File, Line: watch.at.Row,
+			Message: k.name[len("data."):] + " could fail on parts of the request that are not in the cache key"}
 	}
 	if len(left.Queries) == 0 || len(left.Queries) == 1 && len(left.Support) == 0 && isAssignment(left.Queries[0]) {
 		return nil
@@ -185,6 +255,9 @@ func isAssignment(b ast.Body) bool {
 		(ast.IsConstant(b[0].Operand(0).Value) || ast.IsConstant(b[0].Operand(1).Value))
 }
 
+// knownParts are the parts of the input that every cache key fixes.
+var knownParts = []string{"tenant", "identity", "api"}
+
 // knownInput builds the part of the input document that no cache key leaves open.
 func knownInput(in engine.Input) (ast.Value, map[string]ast.Value, error) {
 	v, err := value(in)
@@ -194,7 +267,7 @@ func knownInput(in engine.Input) (ast.Value, map[string]ast.Value, error) {
 	whole := v.(ast.Object)
 	values := map[string]ast.Value{}
 	part := ast.NewObject()
-	for _, name := range []string{"tenant", "identity", "api"} {
+	for _, name := range knownParts {
 		t := whole.Get(ast.InternedTerm(name))
 		values[name] = t.Value
 		part.Insert(ast.InternedTerm(name), t)

@@ -93,41 +93,6 @@ func allTexts(v value) bool {
 	return true
 }
 
-// couldFail tells whether the residue has anything that could be an error: rules
-// that may conflict, and functions that are not harmless.
-func (p *Program) couldFail() bool {
-	found := false
-	vis := ast.NewGenericVisitor(func(n any) bool {
-		switch n := n.(type) {
-		case *ast.Expr:
-			if n.IsCall() {
-				found = found || suspicious(n.Operator().String())
-			}
-		case ast.Call:
-			found = found || suspicious(n[0].Value.String())
-		case ast.Ref:
-			found = found || len(n) > 0 && n[0].Equal(ast.DefaultRootDocument)
-		}
-		return found
-	})
-	for _, bodies := range [][]ast.Body{p.Allow, p.Deny} {
-		for _, b := range bodies {
-			vis.Walk(b)
-		}
-	}
-	return found
-}
-
-// suspicious functions could fail on arguments that their type allows.
-func suspicious(name string) bool {
-	switch name {
-	case "eq", "assign", "equal", "neq", "gt", "gte", "lt", "lte", "internal.member_2", "startswith", "endswith", "glob.match", "count":
-		return false
-	default:
-		return true
-	}
-}
-
 func allKnown(args []value) ([]*ast.Term, bool) {
 	terms := make([]*ast.Term, len(args))
 	for i, a := range args {
@@ -204,9 +169,8 @@ func (x *evaluation) symbolic(name string, args []value, loc *ast.Location) (val
 		return join(args[0], args[1]), yes, nil
 	case "array.slice":
 		return x.sliceOf(args)
-	case "is_string":
-		_, isText := args[0].(text)
-		return boolean(isText), yes, nil
+	case "is_string", "is_array", "is_set", "is_object", "is_number", "is_boolean", "is_null", "type_name":
+		return ofType(name, args[0])
 	case "sprintf", "lower", "upper":
 		// Defined for every text, but nobody knows what it is.
 		if total(args) {
@@ -214,6 +178,36 @@ func (x *evaluation) symbolic(name string, args []value, loc *ast.Location) (val
 		}
 	}
 	return nil, maybe, nil
+}
+
+// ofType answers questions about a symbol's type.
+func ofType(name string, v value) (value, truth, error) {
+	var is string
+	switch v := v.(type) {
+	case text:
+		is = "string"
+	case length:
+		is = "number"
+	case dict:
+		is = "object"
+	case list:
+		if is = "array"; v.set {
+			is = "set"
+		}
+	case opaque:
+		switch v.kind {
+		case aText:
+			is = "string"
+		case textArray:
+			is = "array"
+		default:
+			return nil, maybe, nil
+		}
+	}
+	if name == "type_name" {
+		return known{ast.String(is)}, yes, nil
+	}
+	return boolean(name == "is_"+is), yes, nil
 }
 
 func answer(t truth, err error) (value, truth, error) {

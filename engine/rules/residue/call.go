@@ -17,7 +17,7 @@ func (x *evaluation) rules(rules []*ast.Rule, args []value, loc *ast.Location, e
 	defer func() { x.depth-- }()
 	for _, r := range rules {
 		if !r.Head.Ref().IsGround() {
-			return x.mayFail(e, limitAt(loc, "a partial object rule over unknown values is not understood here"), k)
+			return x.partialObject(rules, loc, e, k)
 		}
 	}
 	if rules[0].Head.RuleKind() == ast.MultiValue {
@@ -41,38 +41,41 @@ func (x *evaluation) rules(rules []*ast.Rule, args []value, loc *ast.Location, e
 // a conflict, which is an error in Rego and a maybe here.
 func (x *evaluation) singleValue(rules []*ast.Rule, args []value) (value, truth, engine.Limit, error) {
 	var got value
-	var unsure *ast.Rule
-	var perhaps []value
 	var byDefault *ast.Rule
+	// unsure are the definitions that may hold, perhaps the values they would have.
+	var unsure []*ast.Rule
+	var perhaps []value
 	for _, r := range rules {
 		if r.Default {
 			byDefault = r
 			continue
 		}
-		values, doubtful, err := x.chain(r, args)
-		if err != nil {
+		values, doubtful, several, err := x.chain(r, args)
+		switch {
+		case err != nil:
 			return nil, no, engine.Limit{}, err
-		}
-		if doubtful {
-			unsure, perhaps = r, append(perhaps, values...)
-			continue
-		}
-		for _, v := range values {
-			if got == nil {
-				got = v
-			}
-			if same, err := x.equalValues(got, v); err != nil || same != yes {
+		case several:
+			return x.conflict(r, nil)
+		case doubtful:
+			unsure, perhaps = append(unsure, r), append(perhaps, values...)
+		case len(values) > 0 && got == nil:
+			got = values[0]
+		case len(values) > 0:
+			if same, err := x.equalValues(got, values[0]); err != nil || same != yes {
 				return x.conflict(r, err)
 			}
 		}
 	}
-	if unsure != nil {
-		settled, err := x.settledBy(got, perhaps)
-		if err == nil && !settled && (got != nil || len(perhaps) > 1) {
-			return x.conflict(unsure, nil)
-		}
-		if !settled || err != nil {
-			return nil, maybe, limitAt(unsure.Loc(), fmt.Sprintf("what %s is depends on something unknown", unsure.Head.Ref())), err
+	if len(unsure) > 0 {
+		agreed, err := x.agree(got, perhaps)
+		switch {
+		case err != nil:
+			return nil, no, engine.Limit{}, err
+		case agreed && got != nil:
+		case got != nil || len(unsure) > 1 && !agreed:
+			return x.conflict(unsure[0], nil)
+		default:
+			return nil, maybe, limitAt(unsure[0].Loc(), fmt.Sprintf("what %s is depends on something unknown", unsure[0].Head.Ref())), nil
 		}
 	}
 	switch {
@@ -94,13 +97,13 @@ func (x *evaluation) conflict(r *ast.Rule, err error) (value, truth, engine.Limi
 	return nil, maybe, limit, err
 }
 
-// settledBy tells whether a sure value makes unsure ones irrelevant, because they
-// are all the same.
-func (x *evaluation) settledBy(got value, perhaps []value) (bool, error) {
-	if got == nil {
-		return false, nil
-	}
+// agree tells whether values are all the same, the sure one among them if there is
+// one.
+func (x *evaluation) agree(got value, perhaps []value) (bool, error) {
 	for _, v := range perhaps {
+		if got == nil {
+			got = v
+		}
 		if same, err := x.equalValues(got, v); err != nil || same != yes {
 			return false, err
 		}
@@ -118,15 +121,24 @@ func (x *evaluation) defaultValue(r *ast.Rule) (value, truth, engine.Limit, erro
 }
 
 // chain evaluates a rule and its else branches in order: the first whose body
-// holds has the value.
-func (x *evaluation) chain(r *ast.Rule, args []value) (values []value, unsure bool, err error) {
+// holds has the value. Behind one that may hold or not, all others may have it.
+// several tells that one branch could have two values at once.
+func (x *evaluation) chain(r *ast.Rule, args []value) (values []value, unsure, several bool, err error) {
 	for ; r != nil; r = r.Else {
-		values, unsure, err = x.branch(r, args)
-		if err != nil || unsure || len(values) > 0 {
-			return values, unsure, err
+		vs, doubtful, err := x.branch(r, args)
+		if err != nil {
+			return nil, false, false, err
+		}
+		agreed, err := x.agree(nil, vs)
+		if err != nil {
+			return nil, false, false, err
+		}
+		values, unsure, several = append(values, vs...), unsure || doubtful, several || !agreed
+		if len(vs) > 0 && !doubtful {
+			break
 		}
 	}
-	return nil, false, nil
+	return values, unsure, several, nil
 }
 
 func (x *evaluation) branch(r *ast.Rule, args []value) (values []value, unsure bool, err error) {
@@ -175,6 +187,28 @@ func (x *evaluation) multiValue(rules []*ast.Rule, loc *ast.Location, e *env, k 
 	return k(collect(elems, true), e)
 }
 
+// partialObject evaluates rules that each give an object some keys.
+func (x *evaluation) partialObject(rules []*ast.Rule, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	var b objectBuilder
+	for _, r := range rules {
+		ref := r.Head.Ref()
+		n := len(ref) - 1
+		if r.Head.RuleKind() == ast.MultiValue || r.Default || r.Else != nil || !ref[:n].IsGround() {
+			return x.mayFail(e, limitAt(r.Loc(), "a rule with several variables in its name is not understood here"), k)
+		}
+		_, err := x.body(r.Body, nil, func(e *env) (truth, error) {
+			return x.terms([]*ast.Term{ref[n], r.Head.Value}, e, func(pair []value, e *env) (truth, error) {
+				b.add(pair[0], pair[1], !e.isUnsure())
+				return no, nil
+			})
+		})
+		if err != nil {
+			return no, err
+		}
+	}
+	return x.built(&b, loc, e, k)
+}
+
 func openLimit(v value, loc *ast.Location) engine.Limit {
 	if d, ok := v.(dict); ok && d.what != "" {
 		return limitAt(loc, d.what+" has entries that are not part of the cache key")
@@ -192,7 +226,7 @@ func (x *evaluation) call(ts []*ast.Term, loc *ast.Location, e *env, k found) (t
 	}
 	arity, isFunction := x.arity(name)
 	if !isFunction {
-		return x.doubt(e, limitAt(loc, name+" is not understood here"), k)
+		return x.giveUp(ast.NewExpr(ts), e, limitAt(loc, name+" is not understood here"), k)
 	}
 	return x.terms(ts[1:arity+1], e, func(args []value, e *env) (truth, error) {
 		return x.invoke(name, args, loc, e, x.result(ts[arity+1:], k))
@@ -286,21 +320,56 @@ func (x *evaluation) match(t *ast.Term, v value, e *env, k found) (truth, error)
 		}
 	case ast.Object:
 		if x.isPattern(t, e) {
-			return x.doubt(e, limitAt(t.Loc(), "taking an object apart is not understood here"), k)
+			return x.matchObject(p, v, t, e, k)
 		}
 	}
 	return x.term(t, e, func(tv value, e *env) (truth, error) { return x.same(tv, v, t.Loc(), e, k) })
 }
 
+// matchObject takes an object apart: it has the pattern's keys and no others.
+func (x *evaluation) matchObject(p ast.Object, v value, t *ast.Term, e *env, k found) (truth, error) {
+	keys, elems, open, ok := elements(v)
+	_, isDict := v.(dict)
+	if kv, isKnown := v.(known); isKnown {
+		_, isDict = kv.Value.(ast.Object)
+	}
+	switch {
+	case isOpaque(v) || isDict && open:
+		limit := limitAt(t.Loc(), "taking an object apart whose keys are not known is not understood here")
+		return x.doubt(bindAll(t, e, limit), limit, k)
+	case !ok || !isDict || len(keys) != p.Len():
+		return no, nil
+	}
+	patterns := p.Keys()
+	var next func(i int, e *env) (truth, error)
+	next = func(i int, e *env) (truth, error) {
+		if i == len(patterns) {
+			return k(e)
+		}
+		for j, key := range keys {
+			if kv, isKnown := key.(known); isKnown && kv.Compare(patterns[i].Value) == 0 {
+				return x.match(p.Get(patterns[i]), elems[j], e, func(e *env) (truth, error) { return next(i+1, e) })
+			}
+		}
+		return no, nil
+	}
+	return next(0, e)
+}
+
+func isOpaque(v value) bool {
+	_, ok := v.(opaque)
+	return ok
+}
+
 func (x *evaluation) matchArray(p *ast.Array, v value, loc *ast.Location, e *env, k found) (truth, error) {
 	if o, ok := v.(opaque); ok {
-		return x.doubt(e, o.limit, k)
+		return x.doubt(bindAll(p, e, o.limit), o.limit, k)
 	}
 	if l, ok := v.(list); ok && l.rest {
 		if p.Len() <= len(l.elems) {
 			return no, nil
 		}
-		return x.orDoubt(x.lengthen(), e, endless(loc), k)
+		return x.orDoubt(x.lengthen(), bindAll(p, e, endless(loc)), endless(loc), k)
 	}
 	if isSet(v) {
 		return no, nil

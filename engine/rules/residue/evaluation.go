@@ -27,6 +27,10 @@ type Program struct {
 	Input map[string]ast.Value
 	// Known says what else is fixed.
 	Known engine.Known
+	// Fallible tells that the rules could fail for some requests, on a builtin
+	// function or on a conflict. Then a yes is not the end: everything is evaluated
+	// that Rego could evaluate, and what could fail spoils its cell.
+	Fallible bool
 }
 
 // evaluation is one cell being judged.
@@ -40,8 +44,8 @@ type evaluation struct {
 	// failure is something that Rego could report as an error. It spoils the cell,
 	// whatever else allows it.
 	failure *engine.Limit
-	// exhaustive goes on behind a yes, to find failures.
-	exhaustive bool
+	// at is where the evaluation has come to.
+	at *ast.Location
 	steps      int
 	depth      int
 }
@@ -96,14 +100,46 @@ func done(e *env) (truth, error) {
 
 // doubt goes on, unsurely, and remembers why.
 func (x *evaluation) doubt(e *env, limit engine.Limit, k found) (truth, error) {
+	limit = x.located(limit)
 	if !slices.Contains(x.doubts, limit) {
 		x.doubts = append(x.doubts, limit)
 	}
 	return k(&env{next: e, unsure: true})
 }
 
+// located adds to a limit where the evaluation has come to, if it says nothing.
+func (x *evaluation) located(limit engine.Limit) engine.Limit {
+	if limit.File == "" && x.at != nil {
+		limit.File, limit.Line = x.at.File, x.at.Row
+	}
+	return limit
+}
+
+// giveUp goes on unsurely behind something that is not understood. Its variables
+// could have any value; whether it fails is not known.
+func (x *evaluation) giveUp(node any, e *env, limit engine.Limit, k found) (truth, error) {
+	limit = x.located(limit)
+	if x.Fallible && x.failure == nil {
+		x.failure = &limit
+	}
+	return x.doubt(bindAll(node, e, limit), limit, k)
+}
+
+// bindAll gives the variables of a node that have no value one that is not known.
+func bindAll(node any, e *env, limit engine.Limit) *env {
+	vis := ast.NewVarVisitor().WithParams(ast.VarVisitorParams{SkipRefCallHead: true})
+	vis.Walk(node)
+	for v := range vis.Vars() {
+		if _, bound := e.get(v); !bound && !v.Equal(ast.InputRootDocument.Value) && !v.Equal(ast.DefaultRootDocument.Value) {
+			e = e.bind(v, opaque{limit: limit})
+		}
+	}
+	return e
+}
+
 // mayFail remembers a failure and goes on unsurely.
 func (x *evaluation) mayFail(e *env, limit engine.Limit, k foundValue) (truth, error) {
+	limit = x.located(limit)
 	if x.failure == nil {
 		x.failure = &limit
 	}
@@ -118,7 +154,7 @@ func (x *evaluation) anyOf(n int, alternative func(i int) (truth, error)) (truth
 		if err != nil {
 			return no, err
 		}
-		if answer = max(answer, t); answer == yes && !x.exhaustive {
+		if answer = max(answer, t); answer == yes && !x.Fallible {
 			return yes, nil
 		}
 	}
@@ -148,8 +184,11 @@ func (x *evaluation) expr(expr *ast.Expr, e *env, k found) (truth, error) {
 	if x.steps%1024 == 0 && x.ctx.Err() != nil {
 		return no, x.ctx.Err()
 	}
+	if expr.Loc() != nil {
+		x.at = expr.Loc()
+	}
 	if len(expr.With) > 0 {
-		return x.doubt(e, limitAt(expr.Loc(), "`with` is not understood here"), k)
+		return x.giveUp(expr, e, limitAt(expr.Loc(), "`with` is not understood here"), k)
 	}
 	if expr.Negated {
 		return x.negated(expr, e, k)
@@ -172,7 +211,7 @@ func (x *evaluation) expr(expr *ast.Expr, e *env, k found) (truth, error) {
 	case []*ast.Term:
 		return x.call(t, expr.Loc(), e, k)
 	default:
-		return x.doubt(e, limitAt(expr.Loc(), "this statement is not understood here"), k)
+		return x.giveUp(expr, e, limitAt(expr.Loc(), "this statement is not understood here"), k)
 	}
 }
 
@@ -185,7 +224,7 @@ func (x *evaluation) negated(expr *ast.Expr, e *env, k found) (truth, error) {
 		name := ts[0].Value.String()
 		arity, ok := x.arity(name)
 		if !ok {
-			return x.doubt(e, limitAt(expr.Loc(), name+" is not understood here"), k)
+			return x.giveUp(expr, e, limitAt(expr.Loc(), name+" is not understood here"), k)
 		}
 		return x.terms(ts[1:arity+1], e, func(args []value, e *env) (truth, error) {
 			return x.unless(e, k, func(e *env) (truth, error) {
@@ -225,28 +264,48 @@ func sure(e *env) *env {
 // every holds if its body holds for all members of the domain.
 func (x *evaluation) every(ev *ast.Every, loc *ast.Location, e *env, k found) (truth, error) {
 	return x.term(ev.Domain, e, func(domain value, e *env) (truth, error) {
-		if without(domain) {
-			return x.doubt(e, endless(loc), k)
-		}
 		keys, elems, open, ok := elements(domain)
+		limit := limitAt(loc, "`every` ranges over values that are not known")
+		kind := memberKind(domain)
+		if without(domain) {
+			open, limit, kind = true, endless(loc), aText
+		}
+		if o, isOpaque := domain.(opaque); isOpaque {
+			open, ok, limit, kind = true, true, o.limit, memberOf(o.kind)
+		}
 		if !ok {
-			if o, isOpaque := domain.(opaque); isOpaque {
-				return x.doubt(e, o.limit, k)
-			}
 			return no, nil
+		}
+		if open {
+			// What the members are that are not known is one more member's matter.
+			unknown := opaque{limit: limit, kind: kind}
+			keys, elems = append(slices.Clone(keys), opaque{limit: limit}), append(slices.Clone(elems), unknown)
 		}
 		all := yes
 		for i := range elems {
+			last := open && i == len(elems)-1
+			if last && !x.Fallible {
+				all = min(all, maybe)
+				break
+			}
 			t, err := x.everyMember(ev, keys[i], elems[i], e)
-			if err != nil || t == no {
+			if last {
+				// There may be no such member.
+				t = maybe
+			}
+			if err != nil || t == no && !x.Fallible {
 				return no, err
 			}
 			all = min(all, t)
 		}
-		if open || all == maybe {
-			return x.doubt(e, limitAt(loc, "`every` ranges over values that are not known"), k)
+		switch all {
+		case no:
+			return no, nil
+		case maybe:
+			return x.doubt(e, limit, k)
+		default:
+			return k(e)
 		}
-		return k(e)
 	})
 }
 
@@ -296,9 +355,12 @@ func (x *evaluation) term(t *ast.Term, e *env, k foundValue) (truth, error) {
 	case *ast.SetComprehension:
 		return x.comprehension(v.Body, v.Term, true, t.Loc(), e, k)
 	case *ast.ObjectComprehension:
-		return k(opaque{limit: limitAt(t.Loc(), "an object comprehension over unknown values is not understood here")}, e)
-	default:
+		return x.objectComprehension(v, t.Loc(), e, k)
+	case ast.Null, ast.Boolean, ast.Number, ast.String:
 		return k(known{t.Value}, e)
+	default:
+		limit := limitAt(t.Loc(), "this value is not understood here")
+		return x.giveUp(t, e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
 	}
 }
 
@@ -393,6 +455,92 @@ func (x *evaluation) comprehension(b ast.Body, t *ast.Term, set bool, loc *ast.L
 		return k(opaque{limit: limitAt(loc, "a comprehension over values that are not known")}, e)
 	}
 	return k(collect(vs, set), e)
+}
+
+// objectComprehension collects keys and values over all ways to satisfy a body. Two
+// values for one key are an error in Rego.
+func (x *evaluation) objectComprehension(o *ast.ObjectComprehension, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	var b objectBuilder
+	_, err := x.body(o.Body, sure(e), func(e *env) (truth, error) {
+		return x.terms([]*ast.Term{o.Key, o.Value}, e, func(pair []value, e *env) (truth, error) {
+			b.add(pair[0], pair[1], !e.isUnsure())
+			return no, nil
+		})
+	})
+	if err != nil {
+		return no, err
+	}
+	return x.built(&b, loc, e, k)
+}
+
+// objectBuilder is an object being made of pairs.
+type objectBuilder struct {
+	keys, values []value
+	// open tells that some pairs may be there or not.
+	open bool
+}
+
+func (b *objectBuilder) add(key, v value, certain bool) {
+	if !certain {
+		b.open = true
+	}
+	b.keys, b.values = append(b.keys, key), append(b.values, v)
+}
+
+// built goes on with a finished object, unless two values could meet under one key,
+// or its keys are not known.
+func (x *evaluation) built(b *objectBuilder, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	for i, key := range b.keys {
+		for j := range i {
+			if x.steps++; x.steps > maxSteps {
+				return no, errSteps
+			}
+			sameKey, err := x.equalValues(b.keys[j], key)
+			if err != nil {
+				return no, err
+			}
+			if sameKey == no {
+				continue
+			}
+			if t, err := x.equalValues(b.values[j], b.values[i]); err != nil || t != yes {
+				return x.orFail(err, e, limitAt(loc, "an object could have two values for the same key, which is an error"), k)
+			}
+		}
+	}
+	d, whole := dict{entries: map[string]value{}}, ast.NewObject()
+	for i, key := range b.keys {
+		name, isText := asString(key)
+		if b.open || !isText && !allOrdinary(b.keys, b.values) {
+			limit := x.located(limitAt(loc, "which keys an object has is not known"))
+			return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
+		}
+		d.entries[name] = b.values[i]
+		if v, ok := b.values[i].(known); ok {
+			whole.Insert(ast.NewTerm(key.(known).Value), ast.NewTerm(v.Value))
+		}
+	}
+	if allOrdinary(b.keys, b.values) {
+		return k(known{whole}, e)
+	}
+	return k(d, e)
+}
+
+func (x *evaluation) orFail(err error, e *env, limit engine.Limit, k foundValue) (truth, error) {
+	if err != nil {
+		return no, err
+	}
+	return x.mayFail(e, limit, k)
+}
+
+func allOrdinary(lists ...[]value) bool {
+	for _, vs := range lists {
+		for _, v := range vs {
+			if _, ok := v.(known); !ok {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func limitAt(loc *ast.Location, reason string) engine.Limit {

@@ -18,7 +18,7 @@ const MaxCells = 5_000
 // Partition judges every request that the routes have room for. Without routes,
 // every path is one.
 func Partition(ctx context.Context, p *Program, routes []tenants.Route) ([]engine.Cell, []engine.Limit, error) {
-	pt := &partition{ctx: ctx, program: p, routes: routes, numbers: map[engine.Limit]int{}, exhaustive: p.couldFail()}
+	pt := &partition{ctx: ctx, program: p, routes: routes, numbers: map[engine.Limit]int{}}
 	for _, c := range startingCells(p.Known, routes) {
 		if err := pt.judge(c); err != nil {
 			return nil, nil, err
@@ -34,8 +34,6 @@ type partition struct {
 	cells   []engine.Cell
 	limits  []engine.Limit
 	numbers map[engine.Limit]int
-	// exhaustive tells that the rules could fail, so that a yes is not the end.
-	exhaustive bool
 }
 
 // judge evaluates a cell, or its parts if it must be split.
@@ -75,7 +73,7 @@ func (p *partition) judge(start engine.Cell) error {
 // same for all of the cell.
 func (p *partition) evaluate(c *engine.Cell) error {
 	c.Allowed, c.Limits = false, nil
-	x := &evaluation{Program: p.program, ctx: p.ctx, cell: *c, exhaustive: p.exhaustive}
+	x := &evaluation{Program: p.program, ctx: p.ctx, cell: *c}
 	x.input = x.inputOf()
 	allow, err := x.holds(p.program.Allow)
 	if err != nil {

@@ -2,6 +2,7 @@ package residue
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -34,14 +35,15 @@ func (x *evaluation) dataRef(t *ast.Term, ref ast.Ref, e *env, k foundValue) (tr
 			break
 		}
 		path = ref[:i+1].String()
-		if rules := x.Rules(path); len(rules) > 0 {
+		if rules := x.Rules(path); len(rules) > 0 && !x.Within(path) {
 			return x.rules(rules, nil, t.Loc(), e, func(v value, e *env) (truth, error) {
 				return x.walk(v, ref[i+1:], t.Loc(), e, k)
 			})
 		}
 	}
 	if x.Within(path) {
-		return k(opaque{limit: limitAt(t.Loc(), fmt.Sprintf("%s as a whole is not understood here", path))}, e)
+		limit := limitAt(t.Loc(), fmt.Sprintf("%s as a whole is not understood here", path))
+		return x.giveUp(t, e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
 	}
 	return x.walk(known{x.Data}, ref[1:], t.Loc(), e, k)
 }
@@ -53,8 +55,11 @@ func (x *evaluation) walk(v value, path []*ast.Term, loc *ast.Location, e *env, 
 	}
 	if o, ok := v.(opaque); ok {
 		inside := opaque{limit: o.limit}
-		if o.kind == textArray && len(path) == 1 {
-			inside.kind = aText
+		if len(path) == 1 {
+			inside.kind = memberOf(o.kind)
+		}
+		for _, t := range path {
+			e = bindAll(t, e, o.limit)
 		}
 		return x.doubt(e, o.limit, func(e *env) (truth, error) { return k(inside, e) })
 	}
@@ -71,7 +76,8 @@ func (x *evaluation) walk(v value, path []*ast.Term, loc *ast.Location, e *env, 
 // iterate binds a variable to each key of a collection.
 func (x *evaluation) iterate(v value, name ast.Var, path []*ast.Term, loc *ast.Location, e *env, k foundValue) (truth, error) {
 	if without(v) {
-		return x.doubt(e, endless(loc), func(e *env) (truth, error) { return k(opaque{limit: endless(loc), kind: aText}, e) })
+		index, member := opaque{limit: x.located(endless(loc))}, opaque{limit: x.located(endless(loc)), kind: aText}
+		return x.doubt(e.bind(name, index), index.limit, func(e *env) (truth, error) { return x.walk(member, path, loc, e, k) })
 	}
 	keys, elems, open, ok := elements(v)
 	if !ok {
@@ -80,18 +86,18 @@ func (x *evaluation) iterate(v value, name ast.Var, path []*ast.Term, loc *ast.L
 	answer, err := x.anyOf(len(elems), func(i int) (truth, error) {
 		return x.walk(elems[i], path, loc, e.bind(name, keys[i]), k)
 	})
-	if err != nil || answer == yes && !x.exhaustive || !open {
+	if err != nil || answer == yes && !x.Fallible || !open {
 		return answer, err
 	}
-	unknown := opaque{limit: openLimit(v, loc), kind: memberKind(v)}
-	t, err := x.doubt(e.bind(name, unknown), unknown.limit, func(e *env) (truth, error) { return k(unknown, e) })
+	unknown := opaque{limit: x.located(openLimit(v, loc)), kind: memberKind(v)}
+	t, err := x.doubt(e.bind(name, opaque{limit: unknown.limit}), unknown.limit, func(e *env) (truth, error) { return x.walk(unknown, path, loc, e, k) })
 	return max(answer, t), err
 }
 
 // index finds a member of a collection by its key.
 func (x *evaluation) index(v, key value, loc *ast.Location, e *env, k foundValue) (truth, error) {
 	if o, ok := key.(opaque); ok {
-		return x.doubt(e, o.limit, func(e *env) (truth, error) { return k(o, e) })
+		return x.doubt(e, o.limit, func(e *env) (truth, error) { return k(opaque{limit: o.limit, kind: memberKind(v)}, e) })
 	}
 	switch c := v.(type) {
 	case list:
@@ -120,10 +126,10 @@ func (x *evaluation) index(v, key value, loc *ast.Location, e *env, k foundValue
 	answer, err := x.anyOf(len(elems), func(i int) (truth, error) {
 		return x.same(keys[i], key, loc, e, func(e *env) (truth, error) { return k(elems[i], e) })
 	})
-	if err != nil || answer == yes && !x.exhaustive || !open {
+	if err != nil || answer == yes && !x.Fallible || !open {
 		return answer, err
 	}
-	unknown := opaque{limit: openLimit(v, loc), kind: memberKind(v)}
+	unknown := opaque{limit: x.located(openLimit(v, loc)), kind: memberKind(v)}
 	t, err := x.doubt(e, unknown.limit, func(e *env) (truth, error) { return k(unknown, e) })
 	return max(answer, t), err
 }
@@ -175,9 +181,43 @@ func indexKnown(c, key known, e *env, k foundValue) (truth, error) {
 	return k(known{member.Value}, e)
 }
 
+// memberKind is the type that all members of a collection have, those that are not
+// known among them.
 func memberKind(v value) kind {
-	if d, ok := v.(dict); ok {
-		return d.member
+	d, ok := v.(dict)
+	if !ok {
+		return anything
+	}
+	for _, entry := range d.entries {
+		if !isA(entry, d.member) {
+			return anything
+		}
+	}
+	return d.member
+}
+
+func isA(v value, k kind) bool {
+	switch v := v.(type) {
+	case text:
+		return k == aText
+	case opaque:
+		return k == v.kind
+	case known:
+		switch c := v.Value.(type) {
+		case ast.String:
+			return k == aText
+		case *ast.Array:
+			ok := k == textArray
+			c.Foreach(func(t *ast.Term) { ok = ok && isA(known{t.Value}, aText) })
+			return ok
+		}
+	}
+	return k == anything
+}
+
+func memberOf(k kind) kind {
+	if k == textArray {
+		return aText
 	}
 	return anything
 }
@@ -191,5 +231,12 @@ func asInt(v value) (int, bool) {
 	if !ok {
 		return 0, false
 	}
-	return n.Int()
+	if i, ok := n.Int(); ok {
+		return i, true
+	}
+	// 2.0 is 2.
+	if f, ok := n.Float64(); ok && f == math.Trunc(f) && math.Abs(f) < 1<<31 {
+		return int(f), true
+	}
+	return 0, false
 }

@@ -1,0 +1,432 @@
+package rules
+
+import (
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/types"
+)
+
+// fallible watches a partial evaluation for what plain evaluation could fail on.
+//
+// A builtin function that fails, and a rule with two values, are errors for the
+// whole request. Partial evaluation loses them: it saves the call, and drops it
+// together with its body when a later expression turns out to be false; below `not`
+// it drops errors themselves. So everything that is saved is looked at as it is
+// saved. Where all of it is harmless for every request, nothing was lost and the
+// residue speaks for the rules; else the rules themselves have to be interpreted.
+type fallible struct {
+	rules map[string][]*ast.Rule
+	// support is the namespace of the rules that partial evaluation makes. What they
+	// are made of was seen when it was saved.
+	support string
+	vars    map[ast.Var]types.Type
+	seen    map[*ast.Rule]bool
+	// at is where something was seen that could fail; nil if nothing was.
+	at *ast.Location
+}
+
+func newFallible(rules map[string][]*ast.Rule, support string) *fallible {
+	return &fallible{rules: rules, support: support, vars: map[ast.Var]types.Type{}, seen: map[*ast.Rule]bool{}}
+}
+
+// Enabled, Config and TraceEvent make it a topdown.QueryTracer.
+func (f *fallible) Enabled() bool { return true }
+
+func (f *fallible) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
+
+func (f *fallible) TraceEvent(event topdown.Event) {
+	if f.at != nil {
+		return
+	}
+	switch {
+	case event.Op == topdown.SaveOp:
+		if expr, ok := event.Node.(*ast.Expr); ok {
+			f.expr(expr, event.Plug, event.Location)
+		}
+	case event.Op == topdown.EnterOp:
+		// Elements of a partial object can conflict, and are not saved as such.
+		if r, ok := event.Node.(*ast.Rule); ok && isPartialObject(r) {
+			f.rule(r, true)
+		}
+	}
+}
+
+func isPartialObject(r *ast.Rule) bool {
+	return r.Head.RuleKind() == ast.SingleValue && !r.Head.Ref().IsGround()
+}
+
+func (f *fallible) found(loc *ast.Location) {
+	if f.at == nil {
+		if loc == nil {
+			loc = &ast.Location{}
+		}
+		f.at = loc
+	}
+}
+
+// expr looks at a saved expression, or at one in the body of a rule that is not
+// taken apart. What plug does not know of a variable's value is in vars.
+func (f *fallible) expr(expr *ast.Expr, plug func(*ast.Term) *ast.Term, loc *ast.Location) {
+	if expr.Location != nil {
+		loc = expr.Location
+	}
+	// Inside, anything may have another value and another type.
+	if len(expr.With) > 0 {
+		f.found(loc)
+		return
+	}
+	switch t := expr.Terms.(type) {
+	case *ast.Term:
+		f.inside(plug(t), loc)
+	case []*ast.Term:
+		plugged := make([]*ast.Term, len(t))
+		plugged[0] = t[0]
+		for i, arg := range t[1:] {
+			plugged[i+1] = plug(arg)
+		}
+		f.call(plugged, loc)
+	case *ast.Every:
+		f.inside(plug(t.Domain), loc)
+		f.learn(t.Value, member(f.typeOf(plug(t.Domain))))
+		if t.Key != nil {
+			f.learn(t.Key, types.A)
+		}
+		f.body(t.Body, loc)
+	case *ast.SomeDecl:
+	default:
+		f.found(loc)
+	}
+}
+
+func (f *fallible) body(b ast.Body, loc *ast.Location) {
+	for _, expr := range b {
+		f.expr(expr, func(t *ast.Term) *ast.Term { return t }, loc)
+	}
+}
+
+// call looks at an operator and its operands.
+func (f *fallible) call(ts []*ast.Term, loc *ast.Location) {
+	for _, t := range ts[1:] {
+		f.inside(t, loc)
+	}
+	name := ts[0].Value.String()
+	if name == ast.Equality.Name || name == ast.Assign.Name {
+		f.learn(ts[1], f.typeOf(ts[2]))
+		f.learn(ts[2], f.typeOf(ts[1]))
+		return
+	}
+	b, ok := ast.BuiltinMap[name]
+	if !ok {
+		if ref, isRef := ts[0].Value.(ast.Ref); isRef {
+			f.ref(ref, loc)
+		}
+		f.learn(ts[len(ts)-1], types.A)
+		return
+	}
+	n := b.Decl.Arity()
+	args := make([]types.Type, n)
+	for i := range n {
+		args[i] = f.typeOf(ts[i+1])
+	}
+	if !harmless(b, ts[1:n+1], args) {
+		f.found(loc)
+	}
+	if len(ts) > n+1 {
+		f.learn(ts[n+1], b.Decl.Result())
+	}
+}
+
+// inside looks at what a term refers to and encloses.
+func (f *fallible) inside(t *ast.Term, loc *ast.Location) {
+	vis := ast.NewGenericVisitor(func(x any) bool {
+		switch x := x.(type) {
+		case ast.Ref:
+			for _, t := range x[1:] {
+				if v, ok := t.Value.(ast.Var); ok {
+					f.learn(ast.NewTerm(v), types.A)
+				}
+			}
+			f.ref(x, loc)
+		case *ast.ObjectComprehension:
+			// Its keys may have two values.
+			f.found(loc)
+		case *ast.ArrayComprehension:
+			f.body(x.Body, loc)
+		case *ast.SetComprehension:
+			f.body(x.Body, loc)
+		case ast.Call:
+			f.call(x, loc)
+			return true
+		}
+		return f.at != nil
+	})
+	vis.Walk(t)
+}
+
+// ref looks at the rules that a reference names.
+func (f *fallible) ref(ref ast.Ref, loc *ast.Location) {
+	if !ref.HasPrefix(ast.DefaultRootRef) || len(ref) < 2 || ref[1].Equal(ast.StringTerm(f.support)) {
+		return
+	}
+	for i := 2; i <= len(ref); i++ {
+		rules := f.rules[ref[:i].String()]
+		if len(rules) == 0 {
+			continue
+		}
+		if conflicting(rules) {
+			f.found(rules[0].Loc())
+		}
+		for _, r := range rules {
+			f.rule(r, false)
+		}
+		return
+	}
+	// The reference is to a package, or to data.
+	f.below(ref.ConstantPrefix(), loc)
+}
+
+// below looks at whether there are rules under a reference.
+func (f *fallible) below(ref ast.Ref, loc *ast.Location) {
+	prefix := ref.String()
+	for name := range f.rules {
+		if strings.HasPrefix(name, prefix) {
+			f.found(loc)
+		}
+	}
+}
+
+// rule looks at a rule's bodies. A partial object is only known not to conflict if
+// nothing in it depends on the request.
+func (f *fallible) rule(r *ast.Rule, partialObject bool) {
+	if f.seen[r] {
+		return
+	}
+	f.seen[r] = true
+	if partialObject && dependsOnInput(r) {
+		f.found(r.Loc())
+	}
+	for branch := r; branch != nil; branch = branch.Else {
+		for _, arg := range branch.Head.Args {
+			f.learn(arg, types.A)
+		}
+		f.body(branch.Body, r.Loc())
+		for _, t := range []*ast.Term{branch.Head.Key, branch.Head.Value} {
+			if t != nil {
+				f.inside(t, r.Loc())
+			}
+		}
+	}
+}
+
+// dependsOnInput tells whether a rule refers to unknown input or to other rules.
+func dependsOnInput(r *ast.Rule) bool {
+	found := false
+	vis := ast.NewGenericVisitor(func(x any) bool {
+		if ref, ok := x.(ast.Ref); ok {
+			found = found || ref.HasPrefix(ast.DefaultRootRef)
+			found = found || ref.HasPrefix(ast.InputRootRef) && (len(ref) < 2 || !isKnownInput(ref[1]))
+		}
+		return found
+	})
+	vis.Walk(r)
+	return found
+}
+
+func isKnownInput(t *ast.Term) bool {
+	for _, name := range knownParts {
+		if t.Equal(ast.InternedTerm(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// conflicting tells whether rules could have two values for one request.
+func conflicting(rules []*ast.Rule) bool {
+	var values []*ast.Term
+	n := 0
+	for _, r := range rules {
+		if isPartialObject(r) {
+			return true
+		}
+		if r.Default || r.Head.RuleKind() == ast.MultiValue {
+			continue
+		}
+		n++
+		for branch := r; branch != nil; branch = branch.Else {
+			v := branch.Head.Value
+			if v == nil {
+				v = ast.BooleanTerm(true)
+			}
+			if !v.IsGround() && iterates(branch) {
+				return true
+			}
+			values = append(values, v)
+		}
+	}
+	for _, v := range values {
+		if n > 1 && (!v.IsGround() || !v.Equal(values[0])) {
+			return true
+		}
+	}
+	return false
+}
+
+// learn notes what a term's variables can be, if it is of a type.
+func (f *fallible) learn(t *ast.Term, of types.Type) {
+	switch v := t.Value.(type) {
+	case ast.Var:
+		if f.vars[v] != nil && types.Compare(f.vars[v], of) != 0 {
+			of = types.A
+		}
+		f.vars[v] = of
+	case *ast.Array:
+		v.Foreach(func(t *ast.Term) { f.learn(t, member(of)) })
+	case ast.Object:
+		v.Foreach(func(_, t *ast.Term) { f.learn(t, types.A) })
+	}
+}
+
+func member(of types.Type) types.Type {
+	if a, ok := of.(*types.Array); ok && a.Dynamic() != nil {
+		return a.Dynamic()
+	}
+	return types.A
+}
+
+var texts = types.NewArray(nil, types.S)
+
+// typeOf is what a saved term is for every request.
+func (f *fallible) typeOf(t *ast.Term) types.Type {
+	switch v := t.Value.(type) {
+	case ast.String:
+		return types.S
+	case ast.Number:
+		return types.N
+	case ast.Boolean:
+		return types.B
+	case ast.Var:
+		if of := f.vars[v]; of != nil {
+			return of
+		}
+	case *ast.Array:
+		return types.NewArray(nil, f.common(v.Foreach))
+	case *ast.ArrayComprehension:
+		return types.NewArray(nil, types.A)
+	case ast.Set:
+		return types.NewSet(f.common(v.Foreach))
+	case *ast.SetComprehension:
+		return types.NewSet(types.A)
+	case ast.Object:
+		return types.NewObject(nil, types.NewDynamicProperty(types.A, types.A))
+	case ast.Call:
+		if b, ok := ast.BuiltinMap[v[0].Value.String()]; ok {
+			return b.Decl.Result()
+		}
+	case ast.Ref:
+		return typeOfRef(v)
+	}
+	return types.A
+}
+
+// common is the type of all members of a collection.
+func (f *fallible) common(each func(func(*ast.Term))) types.Type {
+	var of types.Type
+	each(func(t *ast.Term) {
+		if elem := f.typeOf(t); of == nil {
+			of = elem
+		} else if types.Compare(of, elem) != 0 {
+			of = types.A
+		}
+	})
+	if of == nil {
+		return types.A
+	}
+	return of
+}
+
+// typeOfRef is what DESIGN.md §3 says of the unknown parts of the input.
+func typeOfRef(ref ast.Ref) types.Type {
+	if !ref.HasPrefix(ast.InputRootRef) || len(ref) < 2 {
+		return types.A
+	}
+	name, _ := ref[1].Value.(ast.String)
+	switch {
+	case len(ref) == 2 && (name == "method" || name == "path" || name == "route" || name == "source_ip"),
+		len(ref) == 3 && (name == "segments" || name == "params" || name == "headers"),
+		len(ref) == 4 && name == "query":
+		return types.S
+	case len(ref) == 2 && name == "segments", len(ref) == 3 && name == "query":
+		return texts
+	case len(ref) == 2 && (name == "params" || name == "headers" || name == "query"):
+		return types.NewObject(nil, types.NewDynamicProperty(types.S, types.A))
+	}
+	return types.A
+}
+
+// harmless tells whether a builtin function cannot fail on arguments of these types.
+func harmless(b *ast.Builtin, args []*ast.Term, of []types.Type) bool {
+	switch b.Name {
+	case "equal", "neq", "gt", "gte", "lt", "lte", "internal.member_2", "internal.member_3", "type_name", "walk",
+		"is_array", "is_boolean", "is_null", "is_number", "is_object", "is_set", "is_string", "time.now_ns":
+		return true
+	case "startswith", "endswith", "contains", "lower", "upper", "trim", "trim_left", "trim_right", "trim_prefix", "trim_suffix", "trim_space", "split":
+		return all(of, types.S)
+	case "plus", "mul":
+		return all(of, types.N)
+	case "count":
+		_, isAny := of[0].(types.Any)
+		return !isAny && of[0] != types.N && of[0] != types.B
+	case "sprintf":
+		_, isArray := of[1].(*types.Array)
+		return isArray && types.Compare(of[0], types.S) == 0
+	case "concat":
+		elem := types.Type(types.A)
+		switch c := of[1].(type) {
+		case *types.Array:
+			elem = c.Dynamic()
+		case *types.Set:
+			elem = c.Of()
+		}
+		return types.Compare(of[0], types.S) == 0 && elem != nil && types.Compare(elem, types.S) == 0
+	case "array.slice":
+		_, isArray := of[0].(*types.Array)
+		return isArray && isInt(args[1]) && isInt(args[2])
+	case "object.get":
+		_, isObject := of[0].(*types.Object)
+		return isObject
+	case "regex.match", "glob.match":
+		// The pattern and the delimiters are known: whether they are any is seen by
+		// matching something.
+		concrete := append(append([]*ast.Term{}, args[:len(args)-1]...), ast.StringTerm(""))
+		for _, t := range concrete {
+			if !ast.IsConstant(t.Value) {
+				return false
+			}
+		}
+		err := topdown.GetBuiltin(b.Name)(topdown.BuiltinContext{}, concrete, func(*ast.Term) error { return nil })
+		return err == nil && types.Compare(of[len(of)-1], types.S) == 0
+	default:
+		return false
+	}
+}
+
+func all(of []types.Type, want types.Type) bool {
+	for _, t := range of {
+		if types.Compare(t, want) != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func isInt(t *ast.Term) bool {
+	n, ok := t.Value.(ast.Number)
+	if !ok {
+		return false
+	}
+	_, ok = n.Int()
+	return ok
+}
