@@ -3,21 +3,39 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"regent/tenants/dir"
 )
 
+// checkFlags are the flags of `regent check`.
+type checkFlags struct {
+	allowIncomplete bool
+	stage           string
+}
+
 func (c *cli) checkCommand() *cobra.Command {
-	return &cobra.Command{
+	var f checkFlags
+	cmd := &cobra.Command{
 		Use:   "check [DIR]",
 		Short: "Check the workspace and compile every tenant's rules strictly",
 		Long: `Reads the workspace strictly and compiles the rules of the platform and of every
 tenant: against the schema, with the builtin functions that the function allows, and
 against the policy contract. Everything that is wrong is reported at once, with its
-file, line and column. The exit status is 1 if anything is.`,
-		Example:           "  regent check\n  regent check shop --json",
+file, line and column.
+
+Then comes the cache report. API Gateway keeps the replies of an API whose cache.ttl is
+above 0s and replays them to other requests, so each has to speak for all of them. The
+report says for which tenants and routes it can say exactly what the rules say. Where it
+cannot, replies grant less, never more; the report says which line of which rule is the
+cause and what to do. How rules turn out depends on the caller: each tenant's sample
+callers, whom regent matrix shows too, are in tenants/TENANT/callers.yaml.
+
+The exit status is 1 if anything is wrong, or if a cached reply would grant less than
+the rules and --allow-incomplete does not accept that.`,
+		Example:           "  regent check\n  regent check shop --json\n  regent check --allow-incomplete",
 		Args:              maxOne("directory"),
 		ValidArgsFunction: directories,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -25,7 +43,7 @@ file, line and column. The exit status is 1 if anything is.`,
 			if err != nil {
 				return err
 			}
-			found, err := checkWorkspace(cmd, path)
+			found, err := checkWorkspace(cmd, path, f)
 			if err != nil {
 				return err
 			}
@@ -40,11 +58,17 @@ file, line and column. The exit status is 1 if anything is.`,
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&f.allowIncomplete, "allow-incomplete", false, "accept cached replies that grant less than the rules")
+	cmd.Flags().StringVar(&f.stage, "stage", defaultStage, "the stage that requests are sent to, for rules that ask")
+	return cmd
 }
+
+// defaultStage is the stage of the local gateway.
+const defaultStage = "local"
 
 // checkWorkspace checks the workspace at a directory. What is wrong with its content
 // is in the report; an error means that there is none.
-func checkWorkspace(cmd *cobra.Command, path string) (inspection, error) {
+func checkWorkspace(cmd *cobra.Command, path string, f checkFlags) (inspection, error) {
 	store, err := openWorkspace(path)
 	var broken dir.Errors
 	if errors.As(err, &broken) {
@@ -55,7 +79,25 @@ func checkWorkspace(cmd *cobra.Command, path string) (inspection, error) {
 	}
 	found, err := inspect(cmd.Context(), store.Snapshot())
 	found.Workspace = path
-	return found, err
+	if err != nil || !found.OK {
+		return found, err
+	}
+	conf, err := settings(path)
+	if err != nil {
+		return found, err
+	}
+	j, err := newJudge(store.Snapshot(), f.stage, conf.EvalTimeout)
+	if err != nil {
+		return found, err
+	}
+	if found.Cache, err = j.cacheReports(cmd.Context(), path); err != nil {
+		return found, err
+	}
+	for _, r := range found.Cache {
+		found.Complete = found.Complete && r.Exact
+		found.OK = found.OK && len(r.Errors) == 0 && (r.Exact || f.allowIncomplete)
+	}
+	return found, nil
 }
 
 func (c *cli) showChecks(found inspection) {
@@ -76,14 +118,25 @@ func (c *cli) showChecks(found inspection) {
 		rows = append(rows, partRow(p))
 	}
 	c.out.table(rows)
+	c.showCache(found.Cache)
 	if !found.Read {
 		c.say("the rules were not compiled, because the workspace cannot be read")
 	}
-	if found.OK {
+	switch {
+	case found.OK && !found.Complete:
+		c.out.line("")
+		c.out.line(fmt.Sprintf("%s, %s: all is well, but for cached replies that grant less than the rules", plural(len(found.Parts)-1, "tenant"), plural(found.APIs, "API")))
+	case found.OK:
 		c.out.line(fmt.Sprintf("%s, %s: all is well", plural(len(found.Parts)-1, "tenant"), plural(found.APIs, "API")))
-		return
+	case len(found.Problems) > 0:
+		c.out.line(c.out.paint(red, plural(len(found.Problems), "problem")))
+	default:
+		c.out.line("")
+		c.out.line(c.out.paint(red, "the rules are well, but not for the cache"))
+		if !slices.ContainsFunc(found.Cache, func(r cacheReport) bool { return len(r.Errors) > 0 }) {
+			c.hint("--allow-incomplete accepts cached replies that grant less than the rules")
+		}
 	}
-	c.out.line(c.out.paint(red, plural(len(found.Problems), "problem")))
 }
 
 // partRow is a part's line: its verdict and what it is about.

@@ -69,7 +69,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	root.AddCommand(
 		c.initCommand(), c.serveCommand(), c.demoCommand(), c.tokenCommand(),
-		c.evalCommand(), c.testCommand(), c.checkCommand(), c.versionCommand(),
+		c.evalCommand(), c.testCommand(), c.checkCommand(), c.matrixCommand(), c.versionCommand(),
 	)
 	return root
 }

@@ -48,6 +48,7 @@ func (c *cli) nextSteps(path string) {
 	}
 	c.err.table([][]cell{
 		{{text: "  regent test"}, {"run the rules' tests", dim}},
+		{{text: "  regent matrix"}, {"see who may do what", dim}},
 		{{text: "  regent check"}, {"compile them strictly, against the schema and the contract", dim}},
 		{{text: "  regent serve"}, {"run them behind a local API Gateway", dim}},
 	})

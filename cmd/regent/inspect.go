@@ -28,6 +28,10 @@ type inspection struct {
 	// Problems are sorted by place.
 	Problems []problem `json:"problems"`
 	Warnings []string  `json:"warnings"`
+	// Cache is about the APIs with a cache, by API and tenant; empty if there are
+	// problems. Complete tells that every cached reply grants what the rules do.
+	Cache    []cacheReport `json:"cache"`
+	Complete bool          `json:"complete"`
 }
 
 // part is one bundle's verdict.
@@ -71,7 +75,7 @@ func (p problem) Error() string { return p.place() + ": " + p.Message }
 
 // unreadable is the inspection of a workspace that does not load.
 func unreadable(path string, errs dir.Errors) inspection {
-	found := inspection{Workspace: path, Parts: []part{}, Warnings: []string{}}
+	found := inspection{Workspace: path, Parts: []part{}, Warnings: []string{}, Cache: []cacheReport{}}
 	for _, e := range errs {
 		found.Problems = append(found.Problems, problem{e.File, e.Line, e.Column, "workspace", e.Message, e.Hint})
 	}
@@ -90,7 +94,7 @@ func stub() tenants.Bundle {
 // inspect compiles the platform's rules and every tenant's. Bundles that several
 // tenants share are compiled once.
 func inspect(ctx context.Context, s *dir.Snapshot) (inspection, error) {
-	found := inspection{Read: true, APIs: len(s.APIs()), Parts: []part{}, Problems: []problem{}, Warnings: []string{}}
+	found := inspection{Read: true, APIs: len(s.APIs()), Parts: []part{}, Problems: []problem{}, Warnings: []string{}, Cache: []cacheReport{}}
 	for _, w := range s.Warnings() {
 		found.Warnings = append(found.Warnings, w.String())
 	}
@@ -124,6 +128,7 @@ func inspect(ctx context.Context, s *dir.Snapshot) (inspection, error) {
 		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
 	})
 	found.OK = len(found.Problems) == 0
+	found.Complete = found.OK
 	return found, nil
 }
 
