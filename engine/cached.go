@@ -28,25 +28,24 @@ func (w *work) speakForKey(ctx context.Context, policy Policy, in Input, decisio
 		return Decision{}, asTrouble("evaluation", err)
 	}
 	w.limits = c.limits
-	if w.api.Simple {
-		// One verdict for all that share the key: it takes all of them to say yes.
-		if c.all && !decision.Allow && w.req.Ambiguous == "" {
-			return Decision{}, Troublef("unsound", "the rules deny a request that the cache key's verdict allows")
-		}
-		decision.Allow = c.all && w.req.Ambiguous == ""
-		return decision, nil
+	allows := c.all
+	if !w.api.Simple {
+		w.document = c.document
+		allows = c.document.Allows(w.req.ARN)
 	}
-	allows := c.document.Allows(w.req.ARN)
-	if allows && !decision.Allow && w.req.Ambiguous == "" {
-		return Decision{}, Troublef("unsound", "the rules deny a request that the complete document allows")
-	}
-	if decision.Allow && !allows {
-		// The document is what API Gateway goes by.
+	switch {
+	case w.req.Ambiguous != "" && allows && w.document != nil:
+		// A no that the document does not say would let the request through.
+		return Decision{}, Troublef(CodePathAmbiguous, "the document for the cache key allows the request, but %s", w.req.Ambiguous)
+	case w.req.Ambiguous != "":
+	case allows && !decision.Allow:
+		return Decision{}, Troublef("unsound", "the rules deny a request that the reply for its cache key would allow")
+	case decision.Allow && !allows:
+		// What is sent is what API Gateway goes by.
 		decision.Allow = false
 		w.code = CodeIncomplete
-		w.limits = append([]Limit{{Reason: "the request at hand is allowed, and no document for its cache key can say so"}}, w.limits...)
+		w.limits = append([]Limit{{Reason: "the request at hand is allowed, and no reply for its cache key can say so"}}, w.limits...)
 	}
-	w.document = c.document
 	return decision, nil
 }
 
