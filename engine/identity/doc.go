@@ -22,7 +22,7 @@
 // Strict compact JWS of at most 8192 bytes: canonical base64url, JSON without
 // duplicate members, trailing data, invalid UTF-8 or lone surrogates. alg is in the
 // provider's list and fits the key; crit, b64, zip, enc and nested tokens are
-// refused; jku, jwk, x5u and x5c are never looked at. exp is required; nbf, iat, iss,
+// refused; jku, jwk, x5u and x5c are never used, and counted in Stats. exp is required; nbf, iat, iss,
 // aud and the provider's binding claims hold. An ID token is not an access token:
 // it is refused by its nonce, at_hash, c_hash or s_hash, by token_use or by typ.
 // Claims are checked before the signature, so that a token that must fail anyway
@@ -38,7 +38,8 @@
 // Key sets and discovery documents are kept per URL: fresh for 10 minutes, then
 // refreshed in passing, and used for at most 6 hours if the provider fails. An
 // unknown kid refetches at most once in 10 seconds. Every URL has its own state and
-// at most one flight, so one tenant's dead provider slows nobody else. Results of
+// at most one flight, and a tenant has at most two key fetches and two introspections
+// under way, so one tenant's dead providers slow nobody else. Results of
 // introspection are kept for at most 60 seconds, verified tokens until they expire
 // or their key or provider changes; both under keyed digests, never under the token.
 // All of it is bounded. No goroutine is needed between calls: a fetch that outlives

@@ -32,10 +32,11 @@ type fetcher struct {
 	allowPrivate bool
 	dialer       *net.Dialer
 	client       *http.Client
+	counted      *counters
 }
 
-func newFetcher(config Config) *fetcher {
-	f := &fetcher{allowPrivate: config.AllowPrivate}
+func newFetcher(config Config, counted *counters) *fetcher {
+	f := &fetcher{allowPrivate: config.AllowPrivate, counted: counted}
 	// IPv4 is tried beside an IPv6 that does not answer while there is time left.
 	f.dialer = &net.Dialer{Timeout: connectBudget, FallbackDelay: connectBudget / 3, Control: f.control}
 	f.client = &http.Client{
@@ -89,8 +90,10 @@ var errTransport = errors.New("no answer")
 // most limit bytes. Nothing of the answer is in the errors, and of the request only
 // host and path.
 func (f *fetcher) do(request *http.Request, limit int64) ([]byte, error) {
+	f.counted.requests.Add(1)
 	body, err := f.exchange(request, limit)
 	if err != nil {
+		f.counted.failures.Add(1)
 		return nil, fmt.Errorf("the provider at %s: %w", place(request.URL), err)
 	}
 	return body, nil

@@ -4,6 +4,7 @@ package identity
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"regent/tenants"
 )
 
 // TestFreeze stops a process that verifies, in the middle of a fetch, for longer
@@ -18,10 +21,19 @@ import (
 // goes on, the next token is verified as if nothing had been.
 func TestFreeze(t *testing.T) { // LAM-01, LAM-03
 	t.Parallel()
+	for path, body := range map[string]string{"/keys": allKeys(), "/introspect": `{"active":true}`} {
+		t.Run(path[1:], func(t *testing.T) {
+			t.Parallel()
+			testFreeze(t, path, body)
+		})
+	}
+}
+
+func testFreeze(t *testing.T, path, body string) {
 	s := newIDP(t)
-	arrived, _ := s.hang(t, "/keys")
+	arrived, _ := s.hang(t, path)
 	child := exec.Command(os.Args[0], "-test.run=^TestFreezeChild$", "-test.v")
-	child.Env = append(os.Environ(), "REGENT_TEST_FREEZE="+s.URL+"/keys")
+	child.Env = append(os.Environ(), "REGENT_TEST_FREEZE="+s.URL, "REGENT_TEST_FREEZE_PATH="+path)
 	stdin, err := child.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +48,15 @@ func TestFreeze(t *testing.T) { // LAM-01, LAM-03
 	}
 	t.Cleanup(func() { child.Process.Kill(); child.Wait() })
 	answers := bufio.NewScanner(stdout)
-	ask := func() { fmt.Fprintln(stdin, fresh(time.Now(), "p256")) }
+	asked := 0
+	ask := func() {
+		asked++
+		if path == "/keys" {
+			fmt.Fprintln(stdin, fresh(time.Now(), "p256"))
+		} else {
+			fmt.Fprintf(stdin, "opaque-token-%d\n", asked)
+		}
+	}
 	next := func() string {
 		for answers.Scan() {
 			if answer, ok := strings.CutPrefix(answers.Text(), "answer: "); ok {
@@ -50,7 +70,7 @@ func TestFreeze(t *testing.T) { // LAM-01, LAM-03
 		child.Process.Signal(syscall.SIGSTOP)
 		<-time.After(totalBudget + time.Second) // the fetch's own deadline passes meanwhile
 		s.CloseClientConnections()
-		s.json("/keys", allKeys())
+		s.json(path, body)
 		child.Process.Signal(syscall.SIGCONT)
 	}
 	ask()
@@ -70,7 +90,8 @@ func TestFreeze(t *testing.T) { // LAM-01, LAM-03
 		}
 		<-time.After(50 * time.Millisecond)
 	}
-	// Frozen again while idle, every connection closed: no token is refused.
+	// Frozen again while idle, every connection closed: no token is refused. An opaque
+	// one is a new question.
 	freeze()
 	ask()
 	if got := next(); got != "ok" {
@@ -80,15 +101,21 @@ func TestFreeze(t *testing.T) { // LAM-01, LAM-03
 
 // TestFreezeChild is the process that TestFreeze stops.
 func TestFreezeChild(t *testing.T) {
-	url := os.Getenv("REGENT_TEST_FREEZE")
+	url, path := os.Getenv("REGENT_TEST_FREEZE"), os.Getenv("REGENT_TEST_FREEZE_PATH")
 	if url == "" {
 		t.Skip("only a part of TestFreeze")
 	}
-	v := private()
+	v := newVerifier(Config{AllowPrivate: true, Secret: func(context.Context, string, string) (string, error) {
+		return clientSecret, nil
+	}}, newClock())
 	// The parent's keys are not this process's: the set alone says what they are.
+	tenant := tenantOf(byURL(url+path), tenants.Provider{Introspection: url + path, ClientID: "gateway", ClientSecret: "env:ACME_SECRET"})
+	if path == "/keys" {
+		tenant.Identity.Providers = tenant.Identity.Providers[:1]
+	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		_, err := v.Verify(t.Context(), tenantOf(byURL(url)), lines.Text(), time.Now())
+		_, err := v.Verify(t.Context(), tenant, lines.Text(), time.Now())
 		if err == nil {
 			fmt.Println("answer: ok")
 		} else {

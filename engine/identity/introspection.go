@@ -36,6 +36,7 @@ type introspector struct {
 	yes, no *lru.Cache[digest, answer]
 	pauses  *lru.Cache[digest, pause]
 	flights singleflight.Group
+	turns   *turns
 }
 
 // answer is what an endpoint said, and how long that may be believed.
@@ -48,7 +49,7 @@ type answer struct {
 
 func newIntrospector(config Config, f *fetcher, c clock) *introspector {
 	i := &introspector{
-		fetcher: f, secret: config.Secret, clock: c, key: newDigestKey(),
+		fetcher: f, secret: config.Secret, clock: c, key: newDigestKey(), turns: newTurns(),
 		yes:    newLRU[digest, answer](maxAnswers),
 		no:     newLRU[digest, answer](maxAnswers),
 		pauses: newLRU[digest, pause](maxEndpoints),
@@ -127,9 +128,17 @@ func (i *introspector) fly(q question) (r result, err error) {
 		}
 	}()
 	r.began = q.at
+	done, err := i.turns.take(context.Background(), q.tenant, totalBudget)
+	if err != nil {
+		return r, err
+	}
+	defer done()
 	var known bool
 	if r.answer, known = i.recall(q); known { // answered since the caller looked
 		return r, nil
+	}
+	if err := i.paused(q); err != nil { // while this one waited for its turn
+		return r, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), totalBudget)
 	defer cancel()
@@ -175,6 +184,10 @@ func (i *introspector) ask(ctx context.Context, q question) (map[string]any, err
 		return nil, err
 	}
 	form := url.Values{"token": {q.token}, "token_type_hint": {"access_token"}}
+	if q.provider.AuthMethod == tenants.AuthPost {
+		form.Set("client_id", q.provider.ClientID)
+		form.Set("client_secret", secret)
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, fmt.Errorf("the provider at %s: its URL cannot be requested", place(u))
@@ -183,8 +196,10 @@ func (i *introspector) ask(ctx context.Context, q question) (map[string]any, err
 	// Asking twice does no harm: net/http may retry on a connection gone stale. An
 	// empty value is not sent.
 	request.Header["Idempotency-Key"] = []string{}
-	// RFC 6749 §2.3.1: both are form-encoded before they are joined.
-	request.SetBasicAuth(url.QueryEscape(q.provider.ClientID), url.QueryEscape(secret))
+	if q.provider.AuthMethod != tenants.AuthPost {
+		// RFC 6749 §2.3.1: both are form-encoded before they are joined.
+		request.SetBasicAuth(url.QueryEscape(q.provider.ClientID), url.QueryEscape(secret))
+	}
 	body, err := i.fetcher.do(request, maxIntrospection)
 	if err != nil {
 		return nil, err

@@ -395,7 +395,10 @@ func TestAnswersAreBounded(t *testing.T) {
 }
 
 func TestReadSecret(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "acme")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -408,9 +411,12 @@ func TestReadSecret(t *testing.T) {
 	t.Setenv("ACME_LINES", "s3cr3t\nmore")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
 	t.Setenv("_HANDLER", "s3cr3t")
-	if err := os.Symlink("/proc/self/environ", filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
+	for name, to := range map[string]string{"link": "/proc/self/environ", "proc": "/proc/self/"} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	t.Setenv("BOLT_SECRET", "s3cr3t")
 	tests := []struct {
 		name, reference string
 		ok              bool
@@ -438,8 +444,11 @@ func TestReadSecret(t *testing.T) {
 		{"environment through a link", "file:" + filepath.Join(dir, "link"), false},
 		{"one line about the process", "file:/proc/self/comm", false},
 		{"device", "file:/dev/zero", false},
+		{"another tenant's variable", "env:BOLT_SECRET", false},
+		{"a file that is not in the tenant's directory", "file:" + filepath.Join(dir, "proc", "comm"), false},
 		{"the secret itself", "s3cr3t", false},
 		{"another kind", "arn:s3cr3t", false},
+		{"a secret in AWS", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:acme/idp-AbCdEf", false},
 		{"nothing", "", false},
 	}
 	for _, tt := range tests {
@@ -455,5 +464,18 @@ func TestReadSecret(t *testing.T) {
 				t.Errorf("read %q", got)
 			}
 		})
+	}
+}
+
+// What is the function's own is nobody's, even for tenants of fitting ids.
+func TestReadSecretOfTheFunction(t *testing.T) {
+	for tenant, name := range map[string]string{"aws": "AWS_SECRET_ACCESS_KEY", "lambda": "LAMBDA_TASK_ROOT", "regent": "REGENT_STORE"} {
+		t.Setenv(name, "s3cr3t")
+		if got, err := ReadSecret(t.Context(), tenant, "env:"+name); err == nil || got != "" {
+			t.Errorf("%s reads %s", tenant, name)
+		}
+	}
+	if got, err := ReadSecret(t.Context(), "self", "file:/proc/self/comm"); err == nil || got != "" {
+		t.Error("a file under /proc is read")
 	}
 }

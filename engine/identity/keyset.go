@@ -21,9 +21,10 @@ const (
 // keySet is a provider's keys. It is immutable, so two proofs by the same *keySet
 // were made with the same keys.
 type keySet struct {
-	byID map[string]*verificationKey
-	only *verificationKey // the one key of a set of one, whatever its kid
-	size int              // usable or not
+	byID     map[string]*verificationKey
+	only     *verificationKey // the one key of a set of one, whatever its kid
+	size     int              // usable or not
+	unusable int
 }
 
 // verificationKey is one key of a set, or why it verifies nothing.
@@ -73,6 +74,9 @@ func (s *keySet) add(member any) error {
 		return err
 	}
 	s.only = key
+	if key.unusable != "" {
+		s.unusable++
+	}
 	kid, there := object["kid"]
 	if !there {
 		return nil

@@ -24,6 +24,7 @@ const wellKnown = "/.well-known/openid-configuration"
 // an issuer is public and the same for every tenant that names it.
 type keySources struct {
 	fetcher *fetcher
+	counted *counters
 	inline  *lru.Cache[[sha256.Size]byte, parsedSet]
 	sets    *remote[*keySet] // by URL
 	uris    *remote[string]  // jwks_uri, by issuer
@@ -35,9 +36,10 @@ type parsedSet struct {
 }
 
 func newKeySources(f *fetcher, c clock) *keySources {
-	s := &keySources{fetcher: f, inline: newLRU[[sha256.Size]byte, parsedSet](maxSources)}
-	s.sets = newRemote(c, s.fetchSet)
-	s.uris = newRemote(c, s.discover)
+	s := &keySources{fetcher: f, counted: f.counted, inline: newLRU[[sha256.Size]byte, parsedSet](maxSources)}
+	waiting := newTurns()
+	s.sets = newRemote(c, waiting, s.fetchSet)
+	s.uris = newRemote(c, waiting, s.discover)
 	return s
 }
 
@@ -57,31 +59,31 @@ type keyID struct {
 	has bool
 }
 
-// of returns the provider's key set. One that was fetched and has not got the key is
+// of returns the key set of a provider of the tenant with this id. One that was fetched and has not got the key is
 // fetched anew, if that was not done just now.
-func (s *keySources) of(ctx context.Context, p tenants.Provider, kid keyID, now time.Time) (*keySet, error) {
-	set, err := s.find(ctx, p, kid, now)
+func (s *keySources) of(ctx context.Context, tenant string, p tenants.Provider, kid keyID, now time.Time) (*keySet, error) {
+	set, err := s.find(ctx, tenant, p, kid, now)
 	if err != nil {
 		return nil, &engine.Trouble{Code: CodeProvider, Err: err}
 	}
 	return set, nil
 }
 
-func (s *keySources) find(ctx context.Context, p tenants.Provider, kid keyID, now time.Time) (*keySet, error) {
+func (s *keySources) find(ctx context.Context, tenant string, p tenants.Provider, kid keyID, now time.Time) (*keySet, error) {
 	url := p.JWKS.URL
 	switch {
 	case len(p.JWKS.Inline) > 0:
 		return s.ofInline(p.JWKS.Inline)
 	case p.JWKS.Discovery:
 		var err error
-		url, err = s.uris.get(ctx, p.Issuer, now, func(string) bool { return true })
+		url, err = s.uris.get(ctx, tenant, p.Issuer, now, func(string) bool { return true })
 		if err != nil {
 			return nil, err
 		}
 	case url == "":
 		return nil, errors.New("the provider's configuration does not say where its keys are")
 	}
-	return s.sets.get(ctx, url, now, func(set *keySet) bool { return !kid.has || set.byID[kid.id] != nil })
+	return s.sets.get(ctx, tenant, url, now, func(set *keySet) bool { return !kid.has || set.byID[kid.id] != nil })
 }
 
 // ofInline parses a key set once for its digest.
@@ -89,7 +91,7 @@ func (s *keySources) ofInline(b []byte) (*keySet, error) {
 	digest := sha256.Sum256(b)
 	parsed, ok := s.inline.Get(digest)
 	if !ok {
-		parsed.set, parsed.err = parseKeySet(b)
+		parsed.set, parsed.err = s.parse(b)
 		s.inline.Add(digest, parsed)
 	}
 	return parsed.set, parsed.err
@@ -100,7 +102,15 @@ func (s *keySources) fetchSet(ctx context.Context, url string) (*keySet, error) 
 	if err != nil {
 		return nil, err
 	}
-	return parseKeySet(b)
+	return s.parse(b)
+}
+
+func (s *keySources) parse(b []byte) (*keySet, error) {
+	set, err := parseKeySet(b)
+	if err == nil {
+		s.counted.unusableKeys.Add(uint64(set.unusable))
+	}
+	return set, err
 }
 
 // discover reads jwks_uri from an issuer's discovery document, which must be of that

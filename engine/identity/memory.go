@@ -58,7 +58,7 @@ func (v *Verifier) recall(ctx context.Context, tenant tenants.Tenant, compact st
 	if !ok || !isConfigured(tenant, p.provider) || p.valid.check(now, leeway(p.provider)) != nil {
 		return engine.Identity{}, false
 	}
-	keys, err := v.keys.of(ctx, p.provider, p.kid, now)
+	keys, err := v.keys.of(ctx, tenant.ID, p.provider, p.kid, now)
 	return p.identity, err == nil && keys == p.keys
 }
 

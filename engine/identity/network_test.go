@@ -29,7 +29,7 @@ func TestCheckURL(t *testing.T) { // NET-01
 		"//idp.acme.example", "idp.acme.example", "", "https://idp.acme.example./", "https://idp..example/", "https://.example/", "https://ïdp.example/",
 		"https://idp%2eacme.example/", "https://idp.acme.example/" + strings.Repeat("p", 512), "https://a b.example/", "https://idp.acme.example:443:443/",
 	}
-	f := newFetcher(Config{})
+	f := newFetcher(Config{}, &counters{})
 	for _, u := range refused {
 		if _, err := f.checkURL(u); err == nil {
 			t.Errorf("%q is accepted", u)
@@ -43,7 +43,7 @@ func TestCheckURL(t *testing.T) { // NET-01
 			t.Errorf("%q is refused: %v", u, err)
 		}
 	}
-	lax := newFetcher(Config{AllowPrivate: true})
+	lax := newFetcher(Config{AllowPrivate: true}, &counters{})
 	for _, u := range []string{"http://127.0.0.1:8080/keys", "http://localhost:3000", "https://[::1]:1/"} {
 		if _, err := lax.checkURL(u); err != nil {
 			t.Errorf("with private providers allowed, %q is refused: %v", u, err)
@@ -95,7 +95,7 @@ func TestDialRefusesPrivateAddress(t *testing.T) { // NET-02
 			c.Close()
 		}
 	}()
-	f := newFetcher(Config{})
+	f := newFetcher(Config{}, &counters{})
 	for _, network := range []string{"tcp", "tcp4"} {
 		if _, err := f.dialer.Dial(network, listener.Addr().String()); err == nil || !strings.Contains(err.Error(), "not public") {
 			t.Errorf("%s: %v", network, err)
@@ -183,7 +183,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) { // NET-03
 
 func TestTransport(t *testing.T) { // NET-04
 	t.Parallel()
-	transport := newFetcher(Config{}).client.Transport.(*http.Transport)
+	transport := newFetcher(Config{}, &counters{}).client.Transport.(*http.Transport)
 	if transport.Proxy != nil {
 		t.Error("a proxy may be used")
 	}

@@ -31,11 +31,12 @@ const (
 type remote[T any] struct {
 	fetch   func(ctx context.Context, source string) (T, error)
 	entries *lru.Cache[string, *entry[T]]
+	turns   *turns
 	clock   clock
 }
 
-func newRemote[T any](clock clock, fetch func(context.Context, string) (T, error)) *remote[T] {
-	return &remote[T]{fetch: fetch, entries: newLRU[string, *entry[T]](maxSources), clock: clock}
+func newRemote[T any](clock clock, turns *turns, fetch func(context.Context, string) (T, error)) *remote[T] {
+	return &remote[T]{fetch: fetch, entries: newLRU[string, *entry[T]](maxSources), turns: turns, clock: clock}
 }
 
 // entry is the state of one source.
@@ -58,14 +59,24 @@ type flight struct {
 	done  chan struct{}
 }
 
-// get returns the source's value. satisfies says whether a value has what the
+// get returns the source's value, for a tenant. satisfies says whether a value has what the
 // caller is after; one that has not is fetched anew, at most once per cool-down, and
 // returned even if it still has not. An error means that the provider could not be
 // asked, and that no value is young enough to do without.
-func (r *remote[T]) get(ctx context.Context, source string, now time.Time, satisfies func(T) bool) (T, error) {
+func (r *remote[T]) get(ctx context.Context, tenant, source string, now time.Time, satisfies func(T) bool) (T, error) {
 	e := r.entry(source)
 	at := r.clock.at(now)
-	flight, patience := r.consult(e, source, at, satisfies)
+	flight, patience := r.consult(e, source, at, satisfies, nil)
+	if flight == nil && patience > 0 {
+		// A flight of one's own takes a turn, and nobody joins it before it has that:
+		// else one tenant would wait for another's.
+		done, err := r.turns.take(ctx, tenant, turnFor(patience))
+		if err != nil {
+			return e.verdict(at, satisfies, err)
+		}
+		at = r.clock.later(at)
+		flight, patience = r.consult(e, source, at, satisfies, done)
+	}
 	if flight == nil {
 		return e.verdict(at, satisfies, nil)
 	}
@@ -90,11 +101,27 @@ func (r *remote[T]) entry(source string) *entry[T] {
 	return e
 }
 
+// turnFor is how long to wait for a turn: a refresh in passing is left to the next
+// request.
+func turnFor(patience time.Duration) time.Duration {
+	if patience == passing {
+		return 0
+	}
+	return totalBudget
+}
+
 // consult decides under the entry's lock whether to go by its value. If not, it
-// returns the flight to wait for, and for how long.
-func (r *remote[T]) consult(e *entry[T], source string, at stamp, satisfies func(T) bool) (*flight, time.Duration) {
+// returns the flight to wait for, and for how long; a new one begins if there is a
+// turn for it, which is over when done is called. Without one it says how long only.
+func (r *remote[T]) consult(e *entry[T], source string, at stamp, satisfies func(T) bool, done func()) (*flight, time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	began := false
+	defer func() {
+		if done != nil && !began {
+			done()
+		}
+	}()
 	age := at.since(e.fetched)
 	patience := 2 * zombie // a flight ends by itself long before
 	switch {
@@ -114,9 +141,13 @@ func (r *remote[T]) consult(e *entry[T], source string, at stamp, satisfies func
 	if e.failures > 0 && at.since(e.failed) < e.backoff {
 		return nil, 0
 	}
+	if done == nil {
+		return nil, patience
+	}
+	began = true
 	e.flight = &flight{began: at, done: make(chan struct{})}
 	e.attempted = at
-	go r.fly(e, source, e.flight)
+	go r.fly(e, source, e.flight, done)
 	return e.flight, patience
 }
 
@@ -142,7 +173,8 @@ func (e *entry[T]) verdict(at stamp, satisfies func(T) bool, unanswered error) (
 
 // fly fetches on a context of its own: the caller that began it may give up without
 // spoiling it for those who joined.
-func (r *remote[T]) fly(e *entry[T], source string, f *flight) {
+func (r *remote[T]) fly(e *entry[T], source string, f *flight, done func()) {
+	defer done()
 	ctx, cancel := context.WithTimeout(context.Background(), totalBudget)
 	defer cancel()
 	value, err := r.safely(ctx, source)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"regent/tenants"
 )
 
 const maxSecret = 512 // bytes
@@ -17,18 +19,31 @@ const maxSecret = 512 // bytes
 // it. A secret is 1 to 512 printable ASCII characters (RFC 6749, appendix A.2).
 //
 // Whoever writes a tenant's record chooses the reference and where the secret is
-// sent. So what belongs to the function itself is out of reach: variables whose
-// names begin with AWS_, LAMBDA_, REGENT_ or _, and files under /proc, /sys and
-// /dev. The errors never have the secret in them.
-func ReadSecret(_ context.Context, _, reference string) (string, error) {
+// sent. So it must be one that tenants.CheckSecret lets the tenant with this id have,
+// and what belongs to the function itself is out of reach: variables whose names begin
+// with AWS_, LAMBDA_, REGENT_ or _, and files under /proc, /sys and /dev. The errors
+// never have the secret in them.
+func ReadSecret(_ context.Context, tenant, reference string) (string, error) {
+	if err := tenants.CheckSecret(tenant, reference); err != nil {
+		return "", fmt.Errorf("client_secret: %w", err)
+	}
 	secret, err := readReference(reference)
 	if err != nil {
 		return "", err
 	}
-	if len(secret) > maxSecret || secret == "" || strings.ContainsFunc(secret, unprintable) {
-		return "", errors.New("client_secret: what it refers to is not 1 to 512 printable ASCII characters")
+	if err := CheckSecretForm(secret); err != nil {
+		return "", err
 	}
 	return secret, nil
+}
+
+// CheckSecretForm reports a secret that is not 1 to 512 printable ASCII characters.
+// The error does not have it in it.
+func CheckSecretForm(secret string) error {
+	if len(secret) > maxSecret || secret == "" || strings.ContainsFunc(secret, unprintable) {
+		return errors.New("client_secret: what it refers to is not 1 to 512 printable ASCII characters")
+	}
+	return nil
 }
 
 func unprintable(r rune) bool { return r < ' ' || r > '~' }
@@ -41,7 +56,7 @@ func readReference(reference string) (string, error) {
 	case "file":
 		return readFile(name)
 	default:
-		return "", errors.New("client_secret: not a reference of the form env:NAME or file:PATH")
+		return "", errors.New("client_secret: AWS Secrets Manager is not read here, only env:NAME and file:PATH")
 	}
 }
 

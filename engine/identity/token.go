@@ -26,6 +26,7 @@ type token struct {
 	payload   []byte
 	claims    map[string]any // read from payload
 	signature []byte
+	bringsKey bool // in its header, where nobody looks for one
 }
 
 // parse reads a JWT and refuses every form and header that could be understood in
@@ -122,8 +123,9 @@ func decodeHeader(part string) (map[string]any, error) {
 	return decodeObject(b, maxHeaderDepth)
 }
 
-// readHeader applies the header rules. jku, jwk, x5u, x5c and whatever else a
-// header has are not looked at: only the tenant's configuration says where keys are.
+// readHeader applies the header rules. jku, jwk, x5u and x5c are counted and whatever
+// else a header has is not looked at: only the tenant's configuration says where keys
+// are.
 func (t *token) readHeader(header map[string]any) error {
 	for _, name := range []string{"crit", "b64", "zip", "enc"} {
 		if _, there := header[name]; there {
@@ -137,6 +139,10 @@ func (t *token) readHeader(header map[string]any) error {
 	}
 	if typ, there := header["typ"]; there && !isAccessTokenType(typ) {
 		return refuse(CodeTokenTypeRefused, "typ is neither JWT nor at+jwt")
+	}
+	for _, name := range []string{"jku", "jwk", "x5u", "x5c"} {
+		_, there := header[name]
+		t.bringsKey = t.bringsKey || there
 	}
 	var ok bool
 	if t.alg, ok = header["alg"].(string); !ok {

@@ -25,9 +25,10 @@ type Config struct {
 	// negative number none.
 	Remember int
 	// Secret reads the secret that the configuration of the tenant with this id refers
-	// to, at every use. Nil means ReadSecret, which knows env: and file: and lets every
-	// tenant name any secret; where tenants write their own records, bind the names to
-	// them here. Its errors are logged and must not have the secret in them.
+	// to, at every use. Nil means ReadSecret, which knows env: and file:. Another one
+	// must hold references to tenants.CheckSecret, as ReadSecret does, for a record is
+	// not always validated where it was written. Its errors are logged and must not have
+	// the secret in them.
 	Secret func(ctx context.Context, tenant, reference string) (string, error)
 }
 
@@ -35,6 +36,7 @@ type Config struct {
 // engine.Verifier and may be used by many goroutines.
 type Verifier struct {
 	config       Config
+	counters     *counters
 	keys         *keySources
 	memory       *memory
 	introspector *introspector
@@ -46,9 +48,11 @@ var _ engine.Verifier = (*Verifier)(nil)
 func New(config Config) *Verifier { return newVerifier(config, newClock()) }
 
 func newVerifier(config Config, c clock) *Verifier {
-	f := newFetcher(config)
+	counted := &counters{}
+	f := newFetcher(config, counted)
 	return &Verifier{
 		config:       config,
+		counters:     counted,
 		keys:         newKeySources(f, c),
 		memory:       newMemory(config.Remember),
 		introspector: newIntrospector(config, f, c),
@@ -80,6 +84,9 @@ func (v *Verifier) Verify(ctx context.Context, tenant tenants.Tenant, credential
 	if err != nil {
 		return engine.Identity{}, err
 	}
+	if t.bringsKey {
+		v.counters.keysInHeader.Add(1)
+	}
 	return v.verifyJWT(ctx, tenant, t, now)
 }
 
@@ -104,7 +111,7 @@ func (v *Verifier) verifyJWT(ctx context.Context, tenant tenants.Tenant, t *toke
 		if !isAudience(t.claims["aud"], p.Audiences) {
 			continue
 		}
-		proof, err := v.verifyWith(ctx, p, t, now)
+		proof, err := v.verifyWith(ctx, tenant.ID, p, t, now)
 		if err == nil {
 			v.memory.add(tenant, t.compact, proof)
 			return proof.identity, nil
@@ -164,7 +171,7 @@ func graver(a, b error) error {
 
 // verifyWith judges a token by one provider's rules. Issuer and audience are known
 // to fit.
-func (v *Verifier) verifyWith(ctx context.Context, p tenants.Provider, t *token, now time.Time) (proof, error) {
+func (v *Verifier) verifyWith(ctx context.Context, tenant string, p tenants.Provider, t *token, now time.Time) (proof, error) {
 	if err := t.checkAlgorithm(p.Algorithms); err != nil {
 		return proof{}, err
 	}
@@ -172,7 +179,7 @@ func (v *Verifier) verifyWith(ctx context.Context, p tenants.Provider, t *token,
 	if err != nil {
 		return proof{}, err
 	}
-	keys, err := v.keys.of(ctx, p, t.kid, now)
+	keys, err := v.keys.of(ctx, tenant, p, t.kid, now)
 	if err != nil {
 		return proof{}, err
 	}
