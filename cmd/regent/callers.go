@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -168,19 +169,7 @@ func (p *prover) prove(ctx context.Context, s sampleCaller, t tenants.Tenant, ap
 	if s.Anonymous {
 		return engine.Identity{Kind: engine.Anonymous}, nil
 	}
-	claims := map[string]any{}
-	for name, value := range s.Claims {
-		claims[name] = value
-	}
-	if len(s.Scopes) > 0 {
-		claims["scope"] = strings.Join(s.Scopes, " ")
-	}
-	o := order{Tenant: t, APIs: apis, Subject: s.Subject, Issuer: s.Issuer, Claims: claims, Now: p.now, TTL: time.Hour}
-	content, err := o.claims(p.issuer)
-	if err != nil {
-		return engine.Identity{}, err
-	}
-	token, err := p.issuer.Mint(content)
+	token, err := p.mint(s, t, apis)
 	if err != nil {
 		return engine.Identity{}, err
 	}
@@ -190,6 +179,23 @@ func (p *prover) prove(ctx context.Context, s sampleCaller, t tenants.Tenant, ap
 		err = fmt.Errorf("a token with these claims would be refused: %s: %s", no.Code, no.Detail)
 	}
 	return id, err
+}
+
+// mint makes a token of a caller, as regent token does.
+func (p *prover) mint(s sampleCaller, t tenants.Tenant, apis []tenants.API) (string, error) {
+	claims := maps.Clone(s.Claims)
+	if len(s.Scopes) > 0 {
+		if claims == nil {
+			claims = map[string]any{}
+		}
+		claims["scope"] = strings.Join(s.Scopes, " ")
+	}
+	o := order{Tenant: t, APIs: apis, Subject: s.Subject, Issuer: s.Issuer, Claims: claims, Now: p.now, TTL: time.Hour}
+	content, err := o.claims(p.issuer)
+	if err != nil {
+		return "", err
+	}
+	return p.issuer.Mint(content)
 }
 
 // reaches reports whether requests of a caller get as far as the rules. API Gateway
