@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"regent/cmd/internal/secrets"
 	"regent/engine"
 	"regent/engine/apigw"
 	"regent/engine/identity"
@@ -44,7 +45,7 @@ func Authorizer(p Parts) (*engine.Authorizer, error) {
 	a := &engine.Authorizer{
 		Gateway:  apigw.Gateway{},
 		Store:    p.Store,
-		Identity: identity.New(identity.Config{AllowPrivate: p.AllowPrivate}),
+		Identity: identity.New(identity.Config{AllowPrivate: p.AllowPrivate, Secret: secrets.New().Read}),
 		Policies: policies,
 		Log:      p.Log,
 		Now:      p.Now,
