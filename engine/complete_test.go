@@ -2,11 +2,13 @@ package engine_test
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +17,6 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"regent/engine"
-	"regent/engine/apigw"
 	"regent/engine/iam"
 	"regent/engine/rules"
 	"regent/tenants"
@@ -26,12 +27,17 @@ var (
 	seedFlag   = flag.Uint64("seed", 0, "the first world's seed; 0 takes one from the clock")
 )
 
-// A world is an API, a tenant's rules and a caller: everything that a complete
-// policy is made of. Its truth is what the rules say of each single request.
+// A world is an API, a tenant's rules, the platform's, and a caller: everything that
+// a complete policy is made of. Its truth is what the rules say of each single
+// request.
 type world struct {
+	kind   tenants.APIKind
+	simple bool
 	routes []string
-	rules  []string
-	data   string
+	// sources are the identity sources beside the credential and the host.
+	sources         []string
+	rules, platform []string
+	data            string
 	// exact tells that the rules use nothing that complete policies cannot express.
 	exact bool
 }
@@ -43,21 +49,50 @@ func (v *violation) String() string { return v.kind + ": " + v.detail }
 
 const (
 	worldARN = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3/prod/"
-	preamble = "package authz\n\n"
+	preamble = "package authz\n\nimport data.lib.paths\n\n"
+	guard    = "package platform\n\n"
+	// documentSize is what the gateway's encoder leaves for a document.
+	documentSize = iam.MaxReply - 2048
 )
+
+// lib is the platform's helper package in every world.
+const lib = `package lib.paths
+
+under(path, prefix) if startswith(path, prefix)
+
+first := input.segments[0]
+
+default depth(_) := 0
+
+depth(segments) := count(segments)
+`
 
 var at = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func (w world) source() string {
-	return preamble + strings.Join(w.rules, "\n\n") + "\n"
+	text := strings.Join(w.rules, "\n\n") + "\n"
+	if !strings.Contains(text, "paths.") {
+		return strings.Replace(preamble, "import data.lib.paths\n\n", "", 1) + text
+	}
+	return preamble + text
 }
 
+func (w world) guardrails() string { return guard + strings.Join(w.platform, "\n\n") + "\n" }
+
 func (w world) txtar() string {
-	exact := ""
+	var comment strings.Builder
 	if w.exact {
-		exact = "exact\n"
+		comment.WriteString("exact\n")
 	}
-	return fmt.Sprintf("%s-- routes --\n%s\n-- data.json --\n%s\n-- authz.rego --\n%s", exact, strings.Join(w.routes, "\n"), w.data, w.source())
+	if w.simple {
+		comment.WriteString("simple\n")
+	}
+	fmt.Fprintf(&comment, "kind %s\n", w.kind)
+	for _, s := range w.sources {
+		fmt.Fprintf(&comment, "source %s\n", s)
+	}
+	return fmt.Sprintf("%s-- routes --\n%s\n-- data.json --\n%s\n-- platform.rego --\n%s-- authz.rego --\n%s",
+		&comment, strings.Join(w.routes, "\n"), w.data, w.guardrails(), w.source())
 }
 
 func readWorld(tb testing.TB, file string) world {
@@ -66,16 +101,33 @@ func readWorld(tb testing.TB, file string) world {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w := world{exact: strings.Contains(string(a.Comment), "exact")}
+	w := world{kind: tenants.REST, data: "{}"}
+	for line := range strings.Lines(string(a.Comment)) {
+		switch word, value, _ := strings.Cut(strings.TrimSpace(line), " "); word {
+		case "exact":
+			w.exact = true
+		case "simple":
+			w.simple = true
+		case "kind":
+			w.kind = tenants.APIKind(value)
+		case "source":
+			w.sources = append(w.sources, value)
+		}
+	}
 	for _, f := range a.Files {
 		text := strings.TrimSpace(string(f.Data))
 		switch f.Name {
 		case "routes":
-			w.routes = strings.Split(text, "\n")
+			w.routes = strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 		case "data.json":
 			w.data = text
+		case "platform.rego":
+			w.platform = []string{strings.TrimPrefix(text+"\n", guard)}
 		case "authz.rego":
-			w.rules = []string{strings.TrimPrefix(text+"\n", preamble)}
+			text = strings.TrimPrefix(text+"\n", "package authz\n\n")
+			w.rules = []string{strings.TrimPrefix(text, "import data.lib.paths\n\n")}
+		default:
+			tb.Fatalf("%s: unknown file %s", file, f.Name)
 		}
 	}
 	return w
@@ -84,11 +136,15 @@ func readWorld(tb testing.TB, file string) world {
 func (w world) api(tb testing.TB) tenants.API {
 	tb.Helper()
 	api := tenants.API{
-		ID: "a1b2c3", Kind: tenants.REST, Credential: tenants.Source{Kind: "header", Name: "authorization"},
+		ID: "a1b2c3", Kind: w.kind, Simple: w.simple, Credential: tenants.Source{Kind: "header", Name: "authorization"},
 		Tenant: []tenants.Source{{Kind: "host"}},
 		Cache: tenants.Cache{TTL: time.Minute, Identity: []tenants.Source{
 			{Kind: "header", Name: "authorization"}, {Kind: "header", Name: "host"},
 		}},
+	}
+	for _, s := range w.sources {
+		kind, name, _ := strings.Cut(s, ":")
+		api.Cache.Identity = append(api.Cache.Identity, tenants.Source{Kind: kind, Name: name})
 	}
 	for _, r := range w.routes {
 		route, err := tenants.ParseRoute(r)
@@ -101,7 +157,10 @@ func (w world) api(tb testing.TB) tenants.API {
 }
 
 func (w world) compile(ctx context.Context) (*rules.Policy, error) {
-	platform, err := tenants.NewBundle(nil)
+	platform, err := tenants.NewBundle([]tenants.File{
+		{Path: "platform/platform.rego", Content: []byte(w.guardrails())},
+		{Path: "lib/paths.rego", Content: []byte(lib)},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -115,16 +174,68 @@ func (w world) compile(ctx context.Context) (*rules.Policy, error) {
 	return rules.Compile(ctx, platform, tenant, rules.Options{})
 }
 
-// coverer makes the document for the cells: iam.Cover, or one that is wrong on
-// purpose.
-type coverer func(req engine.Request, perms engine.Permissions, routes []tenants.Route) (engine.Document, []engine.Limit, error)
+// double is what makes a document, honestly or wrong on purpose. Its zero value is
+// honest.
+type double struct {
+	known func(k *engine.Known)
+	cells func(cells []engine.Cell, at engine.Input) []engine.Cell
+	cover func(arn iam.ARN, cells []engine.Cell, at iam.Request) (iam.Coverage, error)
+}
 
-func honest(req engine.Request, perms engine.Permissions, _ []tenants.Route) (engine.Document, []engine.Limit, error) {
-	return apigw.Gateway{}.Cover(req, perms.Cells)
+func (d double) make(ctx context.Context, policy *rules.Policy, api tenants.API, in engine.Input) (outcome, error) {
+	known := engine.NewKnown(api, in)
+	if d.known != nil {
+		d.known(&known)
+	}
+	perms, err := policy.Permissions(ctx, known, api.Routes, at)
+	if err != nil {
+		return outcome{failed: err}, nil
+	}
+	o := outcome{limits: perms.Limits, cells: perms.Cells}
+	cells := slices.Clone(perms.Cells)
+	if d.cells != nil {
+		cells = d.cells(cells, in)
+	}
+	o.all = len(cells) > 0 && !slices.ContainsFunc(cells, func(c engine.Cell) bool { return !c.Allowed })
+	arn, err := iam.ParseARN(worldARN + "GET/")
+	if err != nil {
+		return outcome{}, err
+	}
+	cover := d.cover
+	if cover == nil {
+		cover = func(arn iam.ARN, cells []engine.Cell, at iam.Request) (iam.Coverage, error) {
+			return iam.Cover(arn, cells, at, documentSize)
+		}
+	}
+	o.coverage, err = cover(arn, cells, iam.Request{Method: in.Method, Segments: in.Segments})
+	return o, err
+}
+
+// outcome is what is made for a cache key.
+type outcome struct {
+	failed   error
+	coverage iam.Coverage
+	cells    []engine.Cell
+	limits   []engine.Limit
+	all      bool
+}
+
+func (o outcome) cell(in engine.Input) (engine.Cell, bool) {
+	i := slices.IndexFunc(o.cells, func(c engine.Cell) bool {
+		return c.Has(in.Method, in.Segments) && (c.Route == "" || c.Route == in.Route)
+	})
+	if i < 0 {
+		return engine.Cell{}, false
+	}
+	return o.cells[i], true
+}
+
+func (o outcome) narrowed(in engine.Input) bool {
+	return slices.ContainsFunc(o.coverage.Narrowed, func(n iam.Narrowed) bool { return n.Cell.Has(in.Method, in.Segments) })
 }
 
 // check compares the document with the truth over many requests.
-func (w world) check(tb testing.TB, rng *rand.Rand, cover coverer) *violation {
+func (w world) check(tb testing.TB, rng *rand.Rand, d double) *violation {
 	tb.Helper()
 	ctx := tb.Context()
 	policy, err := w.compile(ctx)
@@ -132,420 +243,102 @@ func (w world) check(tb testing.TB, rng *rand.Rand, cover coverer) *violation {
 		tb.Fatalf("the world does not compile: %v\n%s", err, w.txtar())
 	}
 	api := w.api(tb)
-	requests := w.requests(rng, api.Routes, 60)
+	requests := w.requests(rng, api, 60)
 	if len(requests) == 0 {
 		return nil
 	}
-	known := engine.NewKnown(api, requests[0])
-	perms, err := policy.Permissions(ctx, known, api.Routes, at)
-	if err != nil {
-		tb.Fatalf("permissions: %v\n%s", err, w.txtar())
-	}
-	if w.exact && len(perms.Limits) > 0 {
-		return &violation{"not exact", fmt.Sprintf("limits %+v", perms.Limits)}
-	}
-	doc, narrowed, err := cover(engine.Request{ARN: worldARN + "GET/", Method: requests[0].Method, Segments: requests[0].Segments}, perms, api.Routes)
+	o, err := d.make(ctx, policy, api, requests[0].Input)
 	if err != nil {
 		return &violation{"no document", err.Error()}
 	}
-	for _, in := range requests {
-		if v := w.judge(ctx, policy, in, perms, doc, narrowed); v != nil {
+	if w.exact && (o.failed != nil || len(o.limits) > 0) {
+		return &violation{"not exact", fmt.Sprintf("limits %+v, %v", o.limits, o.failed)}
+	}
+	for _, l := range o.limits {
+		if l.File == "" || l.Line == 0 || l.Reason == "" {
+			return &violation{"limit without a place", fmt.Sprintf("%+v", l)}
+		}
+	}
+	if o.failed != nil {
+		return nil
+	}
+	if v := sizes(o.coverage.Document); v != nil {
+		return v
+	}
+	for i, r := range requests {
+		if v := w.judge(ctx, policy, r, o, i == 0); v != nil {
 			return v
 		}
 	}
 	return nil
 }
 
-func (w world) judge(ctx context.Context, policy *rules.Policy, in engine.Input, perms engine.Permissions, doc engine.Document, narrowed []engine.Limit) *violation {
-	truth, err := policy.Decide(ctx, in, at)
-	allowed := err == nil && truth.Allow
-	arn := worldARN + in.Method + "/" + strings.Join(in.Segments, "/")
-	request := fmt.Sprintf("%s %s (route %s, query %v, headers %v)", in.Method, in.Path, in.Route, in.Query, in.Headers)
-	switch {
-	case doc.Allows(arn) && !allowed:
-		return &violation{"unsound", fmt.Sprintf("%s is allowed; the rules say %+v, %v", request, truth, err)}
-	case allowed && !doc.Allows(arn) && w.exact && len(narrowed) == 0:
-		return &violation{"not exact", request + " is not allowed"}
-	case allowed && !doc.Allows(arn) && len(narrowed) == 0 && len(perms.Limits) == 0:
-		return &violation{"silent", request + " is not allowed, and nothing says why"}
+// sizes are the limits that API Gateway sets.
+func sizes(d iam.Document) *violation {
+	b, err := json.Marshal(d)
+	if err != nil || len(b) > documentSize {
+		return &violation{"too large", fmt.Sprintf("%d bytes, %v", len(b), err)}
 	}
-	if d, ok := doc.(interface {
-		Evaluate(action, resource string) iam.Verdict
-	}); ok && !doc.Allows(arn) && d.Evaluate(iam.Invoke, arn) != iam.ExplicitDeny {
-		return &violation{"implicit", request + " is denied silently"}
+	for _, s := range d.Statement {
+		for _, r := range append(slices.Clone(s.Resource), s.NotResource...) {
+			if len(r) > iam.MaxResource {
+				return &violation{"too large", r}
+			}
+			if verb := strings.TrimPrefix(r, worldARN); s.Effect == iam.Allow && (verb == r || strings.HasPrefix(verb, "*")) {
+				return &violation{"wild verb", r}
+			}
+		}
 	}
 	return nil
 }
 
-// requests are random requests to the API's routes, with random unknown fields.
-func (w world) requests(rng *rand.Rand, routes []tenants.Route, n int) []engine.Input {
-	var ins []engine.Input
-	for range n {
-		if in, ok := randomRequest(rng, routes); ok {
-			ins = append(ins, in)
+func (w world) judge(ctx context.Context, policy *rules.Policy, r request, o outcome, atHand bool) *violation {
+	truth, err := policy.Decide(ctx, r.Input, at)
+	allowed := err == nil && truth.Allow
+	verdict := o.coverage.Document.Evaluate(iam.Invoke, r.arn)
+	if w.simple {
+		if verdict = iam.ExplicitDeny; o.all {
+			verdict = iam.Allowed
 		}
 	}
-	return ins
-}
-
-var words = []string{"7", "8", "alice", "bob", "root", "admin", "orders", "users", "items", "export", "u-1", "u-x.pdf", "a.pdf", "pub", "pub-1", "v1", "zz", "p", "u-"}
-
-func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
-
-func randomRequest(rng *rand.Rand, routes []tenants.Route) (engine.Input, bool) {
-	r := pick(rng, routes)
-	var segments []string
-	for _, s := range templateSegments(r.Path) {
-		switch {
-		case strings.HasSuffix(s, "+}"):
-			for range 1 + rng.IntN(3) {
-				segments = append(segments, pick(rng, words))
-			}
-		case strings.HasPrefix(s, "{"):
-			segments = append(segments, pick(rng, words))
-		default:
-			segments = append(segments, s)
-		}
+	describe := func() string {
+		return fmt.Sprintf("%s %s (%s, route %s, query %v, headers %v)", r.Method, r.Path, r.arn, r.Route, r.Query, r.Headers)
 	}
-	method := r.Method
-	if method == tenants.AnyMethod || rng.IntN(4) == 0 {
-		method = pick(rng, tenants.Methods())
-	}
-	route, params, ok := referenceRouter(method, segments, routes)
-	if !ok {
-		return engine.Input{}, false
-	}
-	return engine.Input{
-		Tenant:   engine.InputTenant{ID: "acme", Attributes: map[string]any{"plan": "gold"}},
-		Identity: engine.Identity{Kind: engine.JWT, Subject: "alice", Issuer: "https://idp.example", Scopes: []string{"orders:read"}, Claims: map[string]any{"role": "clerk", "admin": true}},
-		API:      engine.Target{Kind: tenants.REST, ID: "a1b2c3", Stage: "prod", Account: "123456789012", Region: "eu-west-1"},
-		Method:   method,
-		Path:     "/" + strings.Join(segments, "/"),
-		Segments: orNone(segments),
-		Route:    route,
-		Params:   params,
-		Query:    pick(rng, []map[string][]string{{}, {"debug": {"1"}}, {"debug": {"0"}, "x": {"7"}}, {"x": {"a", "b"}}}),
-		Headers:  pick(rng, []map[string]string{{"host": "api.example"}, {"host": "api.example", "x-debug": "1"}}),
-		SourceIP: pick(rng, []string{"203.0.113.7", "10.0.0.1"}),
-	}, true
-}
-
-func orNone(s []string) []string {
-	if s == nil {
-		return []string{}
-	}
-	return s
-}
-
-func templateSegments(path string) []string {
-	if path == "/" {
+	switch {
+	case verdict == iam.Allowed && !allowed:
+		return &violation{"unsound", fmt.Sprintf("%s is allowed; the rules say %+v, %v", describe(), truth, err)}
+	case verdict == iam.ImplicitDeny:
+		return &violation{"implicit", describe() + " is denied silently"}
+	case !allowed || verdict == iam.Allowed || !r.canonical || w.simple:
 		return nil
 	}
-	return strings.Split(path[1:], "/")
-}
-
-// referenceRouter routes as API Gateway does: at each segment a word before a
-// parameter before a greedy one, and a method before ANY.
-func referenceRouter(method string, segments []string, routes []tenants.Route) (route string, params map[string]string, ok bool) {
-	best := ""
-	for _, r := range routes {
-		if r.Method != method && r.Method != tenants.AnyMethod {
-			continue
-		}
-		rank, p, matches := matchTemplate(templateSegments(r.Path), segments)
-		if matches && (!ok || rank < best) {
-			best, route, params, ok = rank, r.Path, p, true
-		}
+	cell, known := o.cell(r.Input)
+	switch {
+	case !known:
+		return &violation{"uncovered", describe() + " is in no cell"}
+	case !cell.Allowed && len(cell.Limits) == 0:
+		return &violation{"silent", describe() + " is not allowed, and nothing says why"}
+	case cell.Allowed && !o.narrowed(r.Input):
+		return &violation{"not exact", describe() + " is not allowed"}
+	case cell.Allowed && atHand && r.plain && len(r.arn) <= iam.MaxResource:
+		return &violation{"request at hand", describe() + " is not kept"}
 	}
-	return route, params, ok
+	return nil
 }
 
-// matchTemplate returns a text that sorts by how specific the match is.
-func matchTemplate(template, segments []string) (rank string, params map[string]string, ok bool) {
-	params = map[string]string{}
-	for i, t := range template {
-		name := strings.Trim(t, "{}")
-		switch {
-		case strings.HasSuffix(t, "+}"):
-			if len(segments) <= i {
-				return "", nil, false
-			}
-			params[strings.TrimSuffix(name, "+")] = strings.Join(segments[i:], "/")
-			return rank + "2", params, true
-		case i >= len(segments):
-			return "", nil, false
-		case strings.HasPrefix(t, "{"):
-			params[name] = segments[i]
-			rank += "1"
-		case t != segments[i]:
-			return "", nil, false
-		default:
-			rank += "0"
-		}
-	}
-	return rank, params, len(template) == len(segments)
-}
-
-// newWorld makes a world from a grammar of route tables and rules.
-func newWorld(rng *rand.Rand) world {
-	w := world{exact: rng.IntN(3) > 0, data: `{"perms": {"clerk": [{"method": "GET", "route": "/orders/{id}", "path": "/orders/*"}, {"method": "PUT", "route": "/users/{id}", "path": "/users/alice"}], "boss": [{"method": "DELETE", "route": "/orders", "path": "/**"}]}}`}
-	all := []string{
-		"/", "/orders", "/orders/{id}", "/orders/export", "/orders/{id}/items", "/orders/{id}/items/{item}", "/users", "/users/{id}",
-		"/users/{id}/orders", "/users/admin", "/files/{proxy+}", "/files/pub/{name}", "/{proxy+}", "/a/{x}", "/a/{x}/{y}", "/a/{x}/{y}/c",
-	}
-	for _, path := range all {
-		if rng.IntN(2) == 0 {
-			continue
-		}
-		if rng.IntN(4) == 0 {
-			w.routes = append(w.routes, "ANY "+path)
-			continue
-		}
-		for _, m := range []string{"GET", "PUT", "DELETE"} {
-			if rng.IntN(2) == 0 {
-				w.routes = append(w.routes, m+" "+path)
-			}
-		}
-	}
-	if len(w.routes) == 0 {
-		w.routes = []string{"GET /orders/{id}"}
-	}
-	g := grammar{rng: rng, exact: w.exact}
-	for range 1 + rng.IntN(4) {
-		w.rules = append(w.rules, "allow if {\n"+g.body(1+rng.IntN(3))+"}")
-	}
-	for range rng.IntN(3) {
-		w.rules = append(w.rules, fmt.Sprintf("deny contains %q if {\n%s}", g.word(), g.body(1+rng.IntN(2))))
-	}
-	if rng.IntN(2) == 0 {
-		w.rules = append(w.rules, "default allow := false")
-	}
-	w.rules = append(w.rules, slices.Sorted(slices.Values(g.helpers))...)
-	return w
-}
-
-// grammar makes conditions.
-type grammar struct {
-	rng     *rand.Rand
-	exact   bool
-	helpers []string
-	locals  int
-}
-
-func (g *grammar) word() string   { return pick(g.rng, words) }
-func (g *grammar) method() string { return pick(g.rng, []string{"GET", "PUT", "DELETE", "POST"}) }
-
-func (g *grammar) body(n int) string {
-	var b strings.Builder
-	for range n {
-		for _, line := range strings.Split(g.condition(), "\n") {
-			b.WriteString("\t" + line + "\n")
-		}
-	}
-	return b.String()
-}
-
-func (g *grammar) local() string {
-	g.locals++
-	return fmt.Sprintf("v%d", g.locals)
-}
-
-func (g *grammar) helper(rule string) {
-	if !slices.Contains(g.helpers, rule) {
-		g.helpers = append(g.helpers, rule)
-	}
-}
-
-func (g *grammar) route() string {
-	return pick(g.rng, []string{"/orders", "/orders/{id}", "/orders/{id}/items", "/users/{id}", "/files/{proxy+}", "/a/{x}", "/a/{x}/{y}/c", "/{proxy+}"})
-}
-
-func (g *grammar) path() string {
-	return pick(g.rng, []string{"/orders", "/orders/7", "/orders/export", "/users/alice", "/users/admin", "/files/pub/a.pdf", "/a/7/8/c", "/"})
-}
-
-func (g *grammar) set(of func() string) string {
-	var elems []string
-	for range 1 + g.rng.IntN(3) {
-		if e := fmt.Sprintf("%q", of()); !slices.Contains(elems, e) {
-			elems = append(elems, e)
-		}
-	}
-	return "{" + strings.Join(elems, ", ") + "}"
-}
-
-func (g *grammar) condition() string {
-	if !g.exact && g.rng.IntN(4) == 0 {
-		return g.inexpressible()
-	}
-	return pick(g.rng, []func() string{g.onMethod, g.onMethod, g.onRoute, g.onPath, g.onPath, g.onSegments, g.onSegments, g.onParams, g.onParams, g.onKnown, g.byHelper, g.byHelper})()
-}
-
-func (g *grammar) onMethod() string {
-	m := g.method()
-	return pick(g.rng, []string{
-		fmt.Sprintf("input.method == %q", m),
-		fmt.Sprintf("%q == input.method", m),
-		"input.method in " + g.set(g.method),
-		fmt.Sprintf("input.method != %q", m),
-		fmt.Sprintf("not input.method == %q", m),
-		"not input.method in " + g.set(g.method),
-		fmt.Sprintf("lower(input.method) == %q", strings.ToLower(m)),
-		fmt.Sprintf("[input.method, input.segments[0]] == [%q, %q]", m, g.word()),
-	})
-}
-
-func (g *grammar) onRoute() string {
-	return pick(g.rng, []string{
-		fmt.Sprintf("input.route == %q", g.route()),
-		"input.route in " + g.set(g.route),
-		fmt.Sprintf("input.route != %q", g.route()),
-		`startswith(input.route, "/orders")`,
-		`contains(input.route, "{id}")`,
-	})
-}
-
-func (g *grammar) onPath() string {
-	return pick(g.rng, []string{
-		fmt.Sprintf("input.path == %q", g.path()),
-		fmt.Sprintf("input.path != %q", g.path()),
-		"input.path in " + g.set(g.path),
-		`startswith(input.path, "/orders/")`,
-		`startswith(input.path, "/or")`,
-		`startswith(input.path, "/users/a")`,
-		`startswith(input.path, "/files/pub/")`,
-		`not startswith(input.path, "/users")`,
-		`glob.match("/orders/*", ["/"], input.path)`,
-		`glob.match("/*/*", ["/"], input.path)`,
-		`glob.match("/users/**", ["/"], input.path)`,
-		`glob.match("/files/u-**", ["/"], input.path)`,
-		`glob.match("/users/u-*", ["/"], input.path)`,
-		`not glob.match("/orders/*/items", ["/"], input.path)`,
-		`split(input.path, "/")[1] == "orders"`,
-		`split(trim(input.path, "/"), "/")[0] == "users"`,
-		`trim_prefix(input.path, "/orders/") == "7"`,
-	})
-}
-
-func (g *grammar) onSegments() string {
-	v, i := g.local(), g.rng.IntN(3)
-	return pick(g.rng, []string{
-		`input.segments == ["users", input.identity.subject]`,
-		fmt.Sprintf("input.segments == [%q, %q]", g.word(), g.word()),
-		fmt.Sprintf("[\"orders\", %s] = input.segments\n%s != %q", v, v, g.word()),
-		fmt.Sprintf("[\"users\", %s, \"orders\"] = input.segments\nstartswith(%s, \"u-\")", v, v),
-		fmt.Sprintf("input.segments[%d] == %q", i, g.word()),
-		fmt.Sprintf("input.segments[%d] != %q", i, g.word()),
-		fmt.Sprintf("not input.segments[%d] == %q", i, g.word()),
-		fmt.Sprintf("input.segments[%d] in %s", i, g.set(g.word)),
-		fmt.Sprintf("count(input.segments) == %d", i),
-		fmt.Sprintf("count(input.segments) > %d", i),
-		fmt.Sprintf("startswith(input.segments[%d], %q)", i, pick(g.rng, []string{"u-", "p", "pub"})),
-		fmt.Sprintf("not startswith(input.segments[%d], %q)", i, pick(g.rng, []string{"u-", "pub"})),
-		fmt.Sprintf("endswith(input.segments[%d], \".pdf\")", i),
-		fmt.Sprintf("array.slice(input.segments, 0, 2) == [%q, %q]", g.word(), g.word()),
-	})
-}
-
-func (g *grammar) onParams() string {
-	name := pick(g.rng, []string{"id", "id", "item", "x", "y", "name"})
-	return pick(g.rng, []string{
-		fmt.Sprintf("input.params.%s == %q", name, g.word()),
-		fmt.Sprintf("input.params.%s != %q", name, g.word()),
-		fmt.Sprintf("not input.params.%s == %q", name, g.word()),
-		fmt.Sprintf("input.params.%s in %s", name, g.set(g.word)),
-		fmt.Sprintf("input.params.%s == input.identity.subject", name),
-		fmt.Sprintf("input.params.%s", name),
-		fmt.Sprintf("not input.params.%s", name),
-		fmt.Sprintf("startswith(input.params.%s, \"u-\")", name),
-		fmt.Sprintf("not endswith(input.params.%s, \".pdf\")", name),
-	})
-}
-
-func (g *grammar) onKnown() string {
-	return pick(g.rng, []string{
-		`input.tenant.attributes.plan == "gold"`,
-		`"orders:read" in input.identity.scopes`,
-		`"orders:write" in input.identity.scopes`,
-		`input.identity.claims.admin`,
-		`not input.identity.claims.admin`,
-		`input.headers.host == "api.example"`,
-		`not input.headers.authorization`,
-	})
-}
-
-func (g *grammar) byHelper() string {
-	v := g.local()
-	switch g.rng.IntN(9) {
-	case 0:
-		g.helper("reads(m) if m in {\"GET\", \"HEAD\"}")
-		return "reads(input.method)"
-	case 1:
-		g.helper("action := \"read\" if input.method == \"GET\"\n\nelse := \"write\" if input.method in {\"PUT\", \"POST\"}\n\nelse := \"other\"")
-		return fmt.Sprintf("action == %q", pick(g.rng, []string{"read", "write", "other"}))
-	case 2:
-		g.helper("kind(m) := \"r\" if m == \"GET\"\n\nkind(m) := \"w\" if m in {\"PUT\", \"DELETE\"}")
-		return fmt.Sprintf("kind(input.method) == %q", pick(g.rng, []string{"r", "w"}))
-	case 3:
-		g.helper("default special := false\n\nspecial if input.segments[1] == \"root\"\n\nspecial if input.params.id in {\"admin\", \"7\"}")
-		return pick(g.rng, []string{"special", "not special", "special == false"})
-	case 4:
-		return fmt.Sprintf("some %s in data.perms[input.identity.claims.role]\n%s.method == input.method\n%s.route == input.route", v, v, v)
-	case 5:
-		return fmt.Sprintf("some %s in data.perms[input.identity.claims.role]\n%s.method == input.method\nglob.match(%s.path, [\"/\"], input.path)", v, v, v)
-	case 6:
-		g.helper("mine contains \"/users/alice\" if input.identity.subject == \"alice\"\n\nmine contains \"/orders/7\" if input.method == \"GET\"")
-		return "input.path in mine"
-	case 7:
-		return fmt.Sprintf("every %s in [\"root\", \"admin\"] { input.segments[1] != %s }", v, v)
-	default:
-		g.helper("level := 1 if input.method == \"GET\"\n\nlevel := 2 if input.method == \"PUT\"")
-		return fmt.Sprintf("level == %d", 1+g.rng.IntN(2))
-	}
-}
-
-// inexpressible conditions depend on what no document can say, or could fail.
-func (g *grammar) inexpressible() string {
-	v := g.local()
-	return pick(g.rng, []string{
-		`input.query.debug[0] == "1"`,
-		`not input.query.debug`,
-		`count(input.query) == 0`,
-		`input.headers["x-debug"] == "1"`,
-		`not input.headers["x-debug"]`,
-		`input.source_ip == "203.0.113.7"`,
-		`time.now_ns() > 0`,
-		`regex.match("^/orders/[0-9]+$", input.path)`,
-		`contains(input.path, "e")`,
-		`upper(input.segments[0]) == "ORDERS"`,
-		`input.segments[0] == input.segments[1]`,
-		`to_number(input.params.id) > 7`,
-		`to_number(input.query.x[0]) > 1`,
-		fmt.Sprintf("some %s in input.segments\n%s == %q", v, v, g.word()),
-		fmt.Sprintf("every %s in input.segments { %s != %q }", v, v, g.word()),
-		fmt.Sprintf("%q in input.segments", g.word()),
-		fmt.Sprintf("count({s | some s in input.segments; s != %q}) > 1", g.word()),
-		g.conflict(),
-	})
-}
-
-func (g *grammar) conflict() string {
-	g.helper("odd := \"a\" if input.method == \"GET\"\n\nodd := \"b\" if input.segments[1] == \"7\"")
-	return `odd == "a"`
-}
-
+// TestCompletePolicies holds complete policies to the rules.
 func TestCompletePolicies(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/worlds/*.txtar")
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("worlds: %v, %v", files, err)
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			w := readWorld(t, file)
 			for seed := range uint64(20) {
-				if v := w.check(t, rand.New(rand.NewPCG(seed, 1)), honest); v != nil {
+				if v := w.check(t, rand.New(rand.NewPCG(seed, 1)), double{}); v != nil {
 					t.Fatal(v)
 				}
 			}
@@ -562,28 +355,36 @@ func TestCompletePolicies(t *testing.T) {
 		if w.exact {
 			exact++
 		}
-		if v := w.check(t, rand.New(rand.NewPCG(seed, 1)), honest); v != nil {
-			small := shrink(t, w, v.kind, seed, honest)
-			file := filepath.Join(os.TempDir(), fmt.Sprintf("world-%d.txtar", seed))
-			if err := os.WriteFile(file, []byte(small.txtar()), 0o600); err == nil {
-				t.Logf("written to %s: move it to testdata/worlds", file)
-			}
-			t.Fatalf("seed %d: %s\nsmallest world:\n%s", seed, v, small.txtar())
+		v := w.check(t, rand.New(rand.NewPCG(seed, 1)), double{})
+		if v == nil {
+			continue
 		}
+		small := shrink(t, w, v.kind, seed)
+		for s := seed; s < seed+20; s++ {
+			if last := small.check(t, rand.New(rand.NewPCG(s, 1)), double{}); last != nil && last.kind == v.kind {
+				v = last
+				break
+			}
+		}
+		file := filepath.Join(os.TempDir(), fmt.Sprintf("world-%d.txtar", seed))
+		if err := os.WriteFile(file, []byte(small.txtar()), 0o600); err == nil {
+			t.Logf("written to %s: move it to testdata/worlds", file)
+		}
+		t.Fatalf("seed %d: %s\nsmallest world:\n%s", seed, v, small.txtar())
 	}
 	t.Logf("%d worlds from seed %d, %d of them exact", *worldsFlag, first, exact)
 }
 
-// shrink leaves out rules, lines and routes as long as the world still fails the
-// same way.
-func shrink(tb testing.TB, w world, kind string, seed uint64, cover coverer) world {
+// shrink leaves out rules, lines, routes and sources as long as the world still
+// fails the same way.
+func shrink(tb testing.TB, w world, kind string, seed uint64) world {
 	tb.Helper()
 	fails := func(w world) bool {
-		if _, err := w.compile(tb.Context()); err != nil || len(w.routes) == 0 {
+		if _, err := w.compile(tb.Context()); err != nil || len(w.routes) == 0 && !w.exact {
 			return false
 		}
 		for s := seed; s < seed+20; s++ {
-			if v := w.check(tb, rand.New(rand.NewPCG(s, 1)), cover); v != nil && v.kind == kind {
+			if v := w.check(tb, rand.New(rand.NewPCG(s, 1)), double{}); v != nil && v.kind == kind {
 				return true
 			}
 		}
@@ -591,30 +392,292 @@ func shrink(tb testing.TB, w world, kind string, seed uint64, cover coverer) wor
 	}
 	for smaller := true; smaller; {
 		smaller = false
-		for i := range w.rules {
-			if try := (world{w.routes, slices.Delete(slices.Clone(w.rules), i, i+1), w.data, w.exact}); fails(try) {
-				w, smaller = try, true
-				break
-			}
-			lines := strings.Split(w.rules[i], "\n")
-			for j := 1; j < len(lines)-1 && !smaller; j++ {
-				rule := strings.Join(slices.Delete(slices.Clone(lines), j, j+1), "\n")
-				rules := slices.Clone(w.rules)
-				rules[i] = rule
-				if try := (world{w.routes, rules, w.data, w.exact}); fails(try) {
-					w, smaller = try, true
-				}
-			}
-			if smaller {
-				break
-			}
-		}
-		for i := range w.routes {
-			if try := (world{slices.Delete(slices.Clone(w.routes), i, i+1), w.rules, w.data, w.exact}); fails(try) {
+		for _, try := range w.smaller() {
+			if fails(try) {
 				w, smaller = try, true
 				break
 			}
 		}
 	}
 	return w
+}
+
+// smaller are the worlds that lack one thing of this one.
+func (w world) smaller() []world {
+	var worlds []world
+	without := func(list []string, set func(*world, []string)) {
+		for i := range list {
+			try := w
+			set(&try, slices.Delete(slices.Clone(list), i, i+1))
+			worlds = append(worlds, try)
+		}
+	}
+	without(w.rules, func(w *world, l []string) { w.rules = l })
+	without(w.platform, func(w *world, l []string) { w.platform = l })
+	without(w.sources, func(w *world, l []string) { w.sources = l })
+	for i, rule := range w.rules {
+		lines := strings.Split(rule, "\n")
+		for j := range lines {
+			try := w
+			try.rules = slices.Clone(w.rules)
+			try.rules[i] = strings.Join(slices.Delete(slices.Clone(lines), j, j+1), "\n")
+			worlds = append(worlds, try)
+		}
+	}
+	without(w.routes, func(w *world, l []string) { w.routes = l })
+	return worlds
+}
+
+// A request of a world, as the rules see it and as API Gateway names it.
+type request struct {
+	engine.Input
+	arn string
+	// canonical tells that the ARN spells the path as clients do; plain that there is
+	// only one way.
+	canonical, plain bool
+}
+
+// requests are random requests to the API's routes that share a cache key: the
+// first one's.
+func (w world) requests(rng *rand.Rand, api tenants.API, n int) []request {
+	var rs []request
+	for range n {
+		in, ok := w.randomInput(rng, api.Routes)
+		if !ok {
+			continue
+		}
+		if len(rs) == 0 {
+			rs = append(rs, w.spelled(rng, in, true))
+			continue
+		}
+		// Every key has some requests: those that differ in the rest.
+		if rng.IntN(4) == 0 {
+			first := rs[0].Input
+			in.Method, in.Path, in.Segments, in.Route, in.Params = first.Method, first.Path, first.Segments, first.Route, first.Params
+		}
+		in.Identity = rs[0].Identity
+		if sameKey(api, rs[0].Input, in) {
+			rs = append(rs, w.spelled(rng, in, rng.IntN(3) > 0))
+		}
+	}
+	return rs
+}
+
+// sameKey compares what the identity sources read.
+func sameKey(api tenants.API, a, b engine.Input) bool {
+	for _, s := range api.Cache.Identity {
+		switch s.Kind + ":" + s.Name {
+		case "header:host", "header:authorization":
+		case "context:httpMethod":
+			if a.Method != b.Method {
+				return false
+			}
+		case "context:resourcePath":
+			if a.Route != b.Route {
+				return false
+			}
+		case "context:routeKey":
+			if a.Route != b.Route || routeMethod(api, a) != routeMethod(api, b) {
+				return false
+			}
+		case "context:path":
+			if a.Path != b.Path {
+				return false
+			}
+		case "context:sourceIp":
+			if a.SourceIP != b.SourceIP {
+				return false
+			}
+		default:
+			if s.Kind == "header" && a.Headers[s.Name] != b.Headers[s.Name] || s.Kind == "query" && !reflect.DeepEqual(a.Query[s.Name], b.Query[s.Name]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// routeMethod is the method in a request's route key.
+func routeMethod(api tenants.API, in engine.Input) string {
+	if slices.Contains(api.Routes, tenants.Route{Method: in.Method, Path: in.Route}) {
+		return in.Method
+	}
+	return tenants.AnyMethod
+}
+
+// spelled writes a request's ARN: on REST APIs as the client escaped the path, which
+// may be in an unusual way, on HTTP APIs decoded.
+func (w world) spelled(rng *rand.Rand, in engine.Input, canonical bool) request {
+	r := request{Input: in, canonical: canonical, plain: true}
+	parts := make([]string, len(in.Segments))
+	for i, s := range in.Segments {
+		parts[i] = s
+		r.plain = r.plain && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:@") == ""
+		if w.kind == tenants.REST {
+			parts[i] = escape(rng, s, canonical)
+		}
+	}
+	path := strings.Join(parts, "/")
+	if w.kind == tenants.REST && !canonical && path != "" && rng.IntN(4) == 0 {
+		path += "/"
+	}
+	if n := len(in.Segments); n > 0 && in.Segments[n-1] == "" {
+		r.canonical = false
+	}
+	// A gateway that leaves a % alone in the path of an HTTP API is not told from one
+	// that left an escape there.
+	if w.kind == tenants.HTTP && strings.Contains(path, "%") {
+		r.canonical = false
+	}
+	r.arn = worldARN + in.Method + "/" + path
+	return r
+}
+
+func escape(rng *rand.Rand, s string, canonical bool) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		plain := c < 0x80 && (c == '-' || c == '.' || c == '_' || c == '~' || c == ':' || c == '@' || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z')
+		switch {
+		case plain && (canonical || rng.IntN(6) > 0), !plain && !canonical && c != '%' && rng.IntN(2) == 0:
+			b.WriteByte(c)
+		case !canonical && rng.IntN(2) == 0:
+			fmt.Fprintf(&b, "%%%02x", c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+var (
+	words = []string{"7", "8", "alice", "bob", "root", "admin", "orders", "users", "items", "export", "u-1", "u-x.pdf", "a.pdf", "pub", "pub-1", "v1", "zz", "p", "u-"}
+	// odd words have characters that can be written in several ways.
+	odd = []string{"a b", "é", "a@b", "%41", "x:y", "a+b", "u-é"}
+)
+
+func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
+
+func word(rng *rand.Rand) string {
+	if rng.IntN(6) == 0 {
+		return pick(rng, odd)
+	}
+	return pick(rng, words)
+}
+
+func (w world) randomInput(rng *rand.Rand, routes []tenants.Route) (engine.Input, bool) {
+	r := tenants.Route{Method: tenants.AnyMethod, Path: "/{proxy+}"}
+	if len(routes) > 0 {
+		r = pick(rng, routes)
+	}
+	var segments []string
+	for _, s := range templateSegments(r.Path) {
+		switch {
+		case strings.HasSuffix(s, "+}"):
+			for range rng.IntN(5) {
+				segments = append(segments, word(rng))
+			}
+			if w.kind == tenants.HTTP && rng.IntN(6) == 0 {
+				segments = append(segments, "")
+			}
+		case strings.HasPrefix(s, "{"):
+			segments = append(segments, word(rng))
+		default:
+			segments = append(segments, s)
+		}
+	}
+	if len(segments) == 1 && segments[0] == "" {
+		segments = nil
+	}
+	method := r.Method
+	if method == tenants.AnyMethod || rng.IntN(4) == 0 {
+		method = pick(rng, tenants.Methods())
+	}
+	in := engine.Input{
+		Tenant: engine.InputTenant{ID: "acme", Attributes: map[string]any{"plan": "gold"}},
+		Identity: engine.Identity{Kind: engine.JWT, Subject: "alice", Issuer: "https://idp.example", Scopes: []string{"orders:read"}, Claims: map[string]any{
+			"role": pick(rng, []string{"clerk", "boss", "nobody"}), "admin": rng.IntN(2) == 0, "n": json.Number("5"), "prefix": "/orders/",
+		}},
+		API:      engine.Target{Kind: w.kind, ID: "a1b2c3", Stage: "prod", Account: "123456789012", Region: "eu-west-1"},
+		Method:   method,
+		Path:     "/" + strings.Join(segments, "/"),
+		Segments: segments,
+		Params:   map[string]string{},
+		Query:    pick(rng, []map[string][]string{{}, {"debug": {"1"}}, {"debug": {"0"}, "x": {"7"}}, {"x": {"a", "b"}}, {"n": {"abc"}}, {"n": {"5"}}}),
+		Headers:  pick(rng, []map[string]string{{"host": "api.example"}, {"host": "api.example", "x-debug": "1"}}),
+		SourceIP: pick(rng, []string{"203.0.113.7", "10.0.0.1"}),
+	}
+	if segments == nil {
+		in.Segments = []string{}
+	}
+	if len(routes) == 0 {
+		in.Route = pick(rng, []string{"/orders/{id}", "/{proxy+}"})
+		return in, true
+	}
+	var ok bool
+	in.Route, in.Params, ok = w.route(rng, method, segments, routes)
+	return in, ok
+}
+
+func templateSegments(path string) []string {
+	switch path {
+	case "/":
+		return nil
+	case tenants.DefaultRoute:
+		return []string{"{+}"}
+	}
+	return strings.Split(path[1:], "/")
+}
+
+// route routes as API Gateway does: at each segment a word before a parameter before
+// a greedy one, and a method before ANY. Where it is not known which of several
+// routes an HTTP API takes, it is any.
+func (w world) route(rng *rand.Rand, method string, segments []string, routes []tenants.Route) (route string, params map[string]string, ok bool) {
+	best := ""
+	for _, r := range routes {
+		if r.Method != method && r.Method != tenants.AnyMethod {
+			continue
+		}
+		rank, p, matches := w.matchTemplate(templateSegments(r.Path), segments)
+		if matches && (!ok || rank < best || strings.HasSuffix(rank, "3") && strings.HasSuffix(best, "2") && rng.IntN(2) == 0) {
+			best, route, params, ok = rank, r.Path, p, true
+		}
+	}
+	return route, params, ok
+}
+
+// matchTemplate returns a text that sorts by how specific the match is.
+func (w world) matchTemplate(template, segments []string) (rank string, params map[string]string, ok bool) {
+	params = map[string]string{}
+	for i, t := range template {
+		name := strings.Trim(t, "{}")
+		switch {
+		case strings.HasSuffix(t, "+}"):
+			switch {
+			case t == "{+}":
+				return "4", params, true
+			case len(segments) > i:
+				rank += "2"
+			case i == 0 || w.kind == tenants.HTTP:
+				rank = "3"
+			default:
+				return "", nil, false
+			}
+			params[strings.TrimSuffix(name, "+")] = strings.Join(segments[min(i, len(segments)):], "/")
+			return rank, params, true
+		case i >= len(segments):
+			return "", nil, false
+		case strings.HasPrefix(t, "{"):
+			if segments[i] == "" {
+				return "", nil, false
+			}
+			params[name] = segments[i]
+			rank += "1"
+		case t != segments[i]:
+			return "", nil, false
+		default:
+			rank += "0"
+		}
+	}
+	return rank, params, len(template) == len(segments)
 }

@@ -48,6 +48,10 @@ type Request struct {
 func Cover(arn ARN, cells []engine.Cell, at Request, size int) (Coverage, error) {
 	c := cover{arn: arn, at: at}
 	for _, cell := range cells {
+		// Documents deny trailing slashes as a whole, with the other spellings.
+		if endsInSlash(cell) && !cell.Has(at.Method, at.Segments) {
+			continue
+		}
 		if !cell.Allowed {
 			c.denied = append(c.denied, cell)
 			continue
@@ -73,6 +77,11 @@ func Cover(arn ARN, cells []engine.Cell, at Request, size int) (Coverage, error)
 		return Coverage{}, err
 	}
 	return Coverage{Document: doc, Narrowed: c.narrowed}, nil
+}
+
+func endsInSlash(c engine.Cell) bool {
+	n := len(c.Segments)
+	return n > 0 && !c.Rest && c.Segments[n-1].Fixed && c.Segments[n-1].Literal == ""
 }
 
 // mostPatterns is more than fit in a reply.
@@ -140,7 +149,7 @@ func (c *cover) takeBack() (drop []engine.Cell, reason string) {
 		}
 		needing := slices.DeleteFunc(slices.Clone(c.allowed), func(a engine.Cell) bool {
 			p, _ := pattern(a)
-			return !slices.ContainsFunc(reaching, func(r string) bool { return r == p || Match(r, symbolic(p)) })
+			return !reaches(p, cell)
 		})
 		if c.hasRequest(needing) && !c.hasRequest(hurt) || c.hasRequest(needing) == c.hasRequest(hurt) && len(hurt) < len(needing) {
 			return hurt, reasonCrossing

@@ -138,6 +138,9 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 			rego.StrictBuiltinErrors(true),
 			rego.Capabilities(Capabilities()),
 			rego.Unknowns(unknown),
+			// Copy propagation, which this turns off, is not faithful: it moves a reference
+			// that has to be defined into a negation, where it need not.
+			rego.ShallowInlining(true),
 		).PrepareForPartial(ctx)
 	}
 	add := func(to *[]partialQuery, query string) error {

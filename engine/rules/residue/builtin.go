@@ -360,7 +360,7 @@ func (x *evaluation) trim(name string, t text, cut value) (value, truth, error) 
 		words := strings.Split(s, "/")
 		last := len(words) - 1
 		if last >= len(parts) {
-			return nil, maybe, nil
+			return nil, maybe, x.lengthen()
 		}
 		first := parts[last]
 		if first.free != isWord && words[last] != "" {

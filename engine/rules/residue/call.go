@@ -187,18 +187,24 @@ func (x *evaluation) multiValue(rules []*ast.Rule, loc *ast.Location, e *env, k 
 	return k(collect(elems, true), e)
 }
 
-// partialObject evaluates rules that each give an object some keys.
+// partialObject evaluates rules that each give an object some keys: with a value, or
+// with elements of a set.
 func (x *evaluation) partialObject(rules []*ast.Rule, loc *ast.Location, e *env, k foundValue) (truth, error) {
 	var b objectBuilder
+	var sets objectBuilder
 	for _, r := range rules {
 		ref := r.Head.Ref()
 		n := len(ref) - 1
-		if r.Head.RuleKind() == ast.MultiValue || r.Default || r.Else != nil || !ref[:n].IsGround() {
+		if r.Default || r.Else != nil || !ref[:n].IsGround() {
 			return x.mayFail(e, limitAt(r.Loc(), "a rule with several variables in its name is not understood here"), k)
 		}
+		to, member := &b, r.Head.Value
+		if r.Head.RuleKind() == ast.MultiValue {
+			to, member = &sets, r.Head.Key
+		}
 		_, err := x.body(r.Body, nil, func(e *env) (truth, error) {
-			return x.terms([]*ast.Term{ref[n], r.Head.Value}, e, func(pair []value, e *env) (truth, error) {
-				b.add(pair[0], pair[1], !e.isUnsure())
+			return x.terms([]*ast.Term{ref[n], member}, e, func(pair []value, e *env) (truth, error) {
+				to.add(pair[0], pair[1], !e.isUnsure())
 				return no, nil
 			})
 		})
@@ -206,7 +212,30 @@ func (x *evaluation) partialObject(rules []*ast.Rule, loc *ast.Location, e *env,
 			return no, err
 		}
 	}
+	sets.gather(&b)
 	return x.built(&b, loc, e, k)
+}
+
+// gather adds to another object the sets of what there is under each key.
+func (b *objectBuilder) gather(to *objectBuilder) {
+	to.open = to.open || b.open
+	elems := map[string][]value{}
+	var keys []value
+	for i, key := range b.keys {
+		kv, isKnown := key.(known)
+		if !isKnown {
+			to.open = true
+			continue
+		}
+		name := kv.Value.String()
+		if elems[name] == nil {
+			keys = append(keys, key)
+		}
+		elems[name] = append(elems[name], b.values[i])
+	}
+	for _, key := range keys {
+		to.add(key, collect(elems[key.(known).Value.String()], true), true)
+	}
 }
 
 func openLimit(v value, loc *ast.Location) engine.Limit {

@@ -45,9 +45,9 @@ type evaluation struct {
 	// whatever else allows it.
 	failure *engine.Limit
 	// at is where the evaluation has come to.
-	at *ast.Location
-	steps      int
-	depth      int
+	at    *ast.Location
+	steps int
+	depth int
 }
 
 // maxSteps bounds the work for one cell, in expressions; maxCalls how deep rules

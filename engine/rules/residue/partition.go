@@ -43,7 +43,7 @@ func (p *partition) judge(start engine.Cell) error {
 		c := work[len(work)-1]
 		work = work[:len(work)-1]
 		if s := p.overlap(c); s != nil {
-			work = append(work, divide(c, s)...)
+			work = append(work, p.divide(c, s)...)
 			continue
 		}
 		if !p.belongs(c) {
@@ -53,7 +53,7 @@ func (p *partition) judge(start engine.Cell) error {
 		var s *split
 		switch {
 		case errors.As(err, &s) && len(p.cells)+len(work) < MaxCells:
-			work = append(work, divide(c, s)...)
+			work = append(work, p.divide(c, s)...)
 			continue
 		case errors.As(err, &s):
 			err = errSteps
@@ -119,7 +119,7 @@ func (p *partition) number(l engine.Limit) int {
 }
 
 // divide cuts a cell along a question about one of its segments.
-func divide(c engine.Cell, s *split) []engine.Cell {
+func (p *partition) divide(c engine.Cell, s *split) []engine.Cell {
 	with := func(change func(*engine.Cell)) engine.Cell {
 		part := c
 		part.Segments = slices.Clone(c.Segments)
@@ -127,10 +127,14 @@ func divide(c engine.Cell, s *split) []engine.Cell {
 		return part
 	}
 	if s.longer {
-		return []engine.Cell{
+		parts := []engine.Cell{
 			with(func(c *engine.Cell) { c.Segments = append(c.Segments, engine.Segment{}) }),
 			with(func(c *engine.Cell) { c.Segments, c.Rest = append(c.Segments, engine.Segment{}), false }),
 		}
+		if keepsSlash(p.program.Known) {
+			parts = append(parts, with(func(c *engine.Cell) { c.Segments, c.Rest = append(c.Segments, slash()), false }))
+		}
+		return parts
 	}
 	segment := func(change func(*engine.Segment)) engine.Cell {
 		return with(func(c *engine.Cell) { change(&c.Segments[s.segment]) })
@@ -147,6 +151,12 @@ func divide(c engine.Cell, s *split) []engine.Cell {
 	}
 	return parts
 }
+
+// slash is the segment that a trailing slash makes of an HTTP API's path.
+func slash() engine.Segment { return engine.Segment{Fixed: true} }
+
+// keepsSlash tells whether paths keep a trailing slash: DESIGN.md §3.
+func keepsSlash(k engine.Known) bool { return k.Input.API.Kind == tenants.HTTP }
 
 // startingCells are the routes, a cell for each method.
 func startingCells(k engine.Known, routes []tenants.Route) []engine.Cell {
@@ -181,7 +191,8 @@ func methodsOf(any tenants.Route, routes []tenants.Route) []string {
 }
 
 // cellsOf are the cells that a route starts with. A greedy parameter has one
-// segment or more; at the root it may also have none.
+// segment or more; at the root and on HTTP APIs it may also have none, or just a
+// trailing slash.
 func cellsOf(method string, r tenants.Route, known bool, k engine.Known) []engine.Cell {
 	c := engine.Cell{Method: method}
 	if known {
@@ -207,8 +218,12 @@ func cellsOf(method string, r tenants.Route, known bool, k engine.Known) []engin
 	longer := c
 	longer.Rest = true
 	cells := []engine.Cell{c, longer}
-	if len(segments) == 1 {
-		cells = append(cells, engine.Cell{Method: method, Route: c.Route})
+	above := slices.Clip(c.Segments[:len(c.Segments)-1])
+	if len(above) == 0 || keepsSlash(k) {
+		cells = append(cells, engine.Cell{Method: method, Route: c.Route, Segments: above})
+	}
+	if len(above) > 0 && keepsSlash(k) {
+		cells = append(cells, engine.Cell{Method: method, Route: c.Route, Segments: append(above, slash())})
 	}
 	return cells
 }

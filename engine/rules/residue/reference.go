@@ -35,7 +35,12 @@ func (x *evaluation) dataRef(t *ast.Term, ref ast.Ref, e *env, k foundValue) (tr
 			break
 		}
 		path = ref[:i+1].String()
-		if rules := x.Rules(path); len(rules) > 0 && !x.Within(path) {
+		rules := x.Rules(path)
+		if len(rules) > 0 && x.Within(path) {
+			// An object that some rules give keys and others give all of it.
+			break
+		}
+		if len(rules) > 0 {
 			return x.rules(rules, nil, t.Loc(), e, func(v value, e *env) (truth, error) {
 				return x.walk(v, ref[i+1:], t.Loc(), e, k)
 			})

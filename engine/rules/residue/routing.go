@@ -1,6 +1,8 @@
 package residue
 
 import (
+	"slices"
+
 	"regent/engine"
 	"regent/tenants"
 )
@@ -63,7 +65,7 @@ func (p *partition) overlap(c engine.Cell) *split {
 		return nil
 	}
 	for _, r := range p.routes {
-		if competes(r, c) && moreSpecific(template(r.Path), template(c.Route)) {
+		if competes(r, c) && p.beats(r, c) {
 			if rel := relate(template(r.Path), c); rel.split != nil && (!rel.split.longer || len(c.Segments) < maxDepth) {
 				return rel.split
 			}
@@ -78,15 +80,31 @@ func (p *partition) belongs(c engine.Cell) bool {
 	if c.Route == "" {
 		return true
 	}
-	if own := relate(template(c.Route), c); !own.whole {
+	if own := relate(template(c.Route), c); !own.whole && !p.isAbove(c) {
 		return false
 	}
 	for _, r := range p.routes {
-		if competes(r, c) && moreSpecific(template(r.Path), template(c.Route)) && relate(template(r.Path), c).whole {
+		if competes(r, c) && p.beats(r, c) && relate(template(r.Path), c).whole {
 			return false
 		}
 	}
 	return true
+}
+
+// beats tells whether a route goes before a cell's own where both match.
+func (p *partition) beats(r tenants.Route, c engine.Cell) bool {
+	return moreSpecific(template(r.Path), template(c.Route)) || p.isAbove(c) && !isGreedy(r.Path)
+}
+
+// isAbove tells whether a cell is the path above its own greedy route, which goes
+// there on an HTTP API unless a route without a greedy parameter takes it. Where
+// another greedy one might, it is judged for both.
+func (p *partition) isAbove(c engine.Cell) bool {
+	if !keepsSlash(p.program.Known) || !isGreedy(c.Route) || c.Rest {
+		return false
+	}
+	c.Segments = append(slices.Clip(c.Segments), engine.Segment{})
+	return relate(template(c.Route), c).whole && len(c.Segments) == len(template(c.Route))
 }
 
 // moreSpecific compares templates as API Gateway does: segment by segment, a word
