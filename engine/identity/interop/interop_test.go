@@ -39,6 +39,10 @@ func start(t *testing.T, port string) *provider {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The process ends with this pipe: also where no cleanup runs, after a time-out.
+	if _, err := p.process.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
 	if err := p.process.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +164,27 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// Both methods of client authentication, each with the right secret and a wrong one.
+func TestAuthMethods(t *testing.T) {
+	t.Parallel()
+	p := start(t, "0")
+	token := p.token(t, "")
+	for _, tt := range []struct{ client, method, secret, want string }{
+		{"gateway", "", secretOf("gateway"), ""},
+		{"gateway", tenants.AuthBasic, secretOf("gateway"), ""},
+		{"gateway", tenants.AuthBasic, secretOf("poster"), "trouble"},
+		{"poster", tenants.AuthPost, secretOf("poster"), ""},
+		{"poster", tenants.AuthPost, secretOf("gateway"), "trouble"},
+	} {
+		tenant := p.tenant()
+		tenant.Identity.Providers[1].ClientID = tt.client
+		tenant.Identity.Providers[1].AuthMethod = tt.method
+		if _, err := verifier(tt.secret).Verify(t.Context(), tenant, token, time.Now()); code(err) != tt.want {
+			t.Errorf("%s by %q: got %q (%v), want %q", tt.client, tt.method, code(err), err, tt.want)
+		}
+	}
+}
+
 func TestRevocation(t *testing.T) {
 	t.Parallel()
 	p := start(t, "0")
@@ -221,7 +246,7 @@ func TestRotationInFlow(t *testing.T) {
 	if got := verify(old); got != "" {
 		t.Errorf("right after the rotation, the old key: %s", got)
 	}
-	clock.Add(int64(10 * time.Second)) // the cool-down of unknown keys
+	clock.Add(int64(11 * time.Second)) // past the cool-down of unknown keys
 	if got := verify(p.token(t, "ES256")); got != "" {
 		t.Errorf("the new key: %s", got)
 	}

@@ -1,6 +1,7 @@
 // An OpenID provider for tests. node server.mjs [port] listens on loopback and prints
-// "issuer URL". POST /rotate replaces its keys. A resource asks for a JWT by ?alg=;
-// without, the access token is opaque.
+// "issuer URL"; it ends with its standard input, so that it outlives no test. POST
+// /rotate replaces its keys. A resource asks for a JWT by ?alg=; without, the access
+// token is opaque.
 import crypto from 'node:crypto';
 import http from 'node:http';
 import { Provider } from 'oidc-provider';
@@ -10,14 +11,14 @@ const key = (type, options, alg) => ({
   use: 'sig', alg, kid: `${alg}-${crypto.randomUUID()}`,
 });
 
-const client = (id, grants) => ({
-  client_id: id, client_secret: `${id}: secret/+&%`,
+const client = (id, grants, method = 'client_secret_basic') => ({
+  client_id: id, client_secret: `${id}: secret/+&%`, token_endpoint_auth_method: method,
   grant_types: grants, redirect_uris: [], response_types: [],
 });
 
 function provider(issuer) {
   return new Provider(issuer, {
-    clients: [client('machine', ['client_credentials']), client('gateway', [])],
+    clients: [client('machine', ['client_credentials']), client('gateway', []), client('poster', [], 'client_secret_post')],
     jwks: { keys: [
       key('rsa', { modulusLength: 2048 }, 'RS256'),
       key('ec', { namedCurve: 'P-256' }, 'ES256'),
@@ -42,6 +43,8 @@ function provider(issuer) {
     },
   }).callback();
 }
+
+process.stdin.resume().on('end', () => process.exit());
 
 let serve;
 const server = http.createServer((request, response) => {
