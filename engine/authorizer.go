@@ -127,7 +127,7 @@ func (w *work) steps(ctx context.Context) (Decision, error) {
 	}
 	token, err := credential(w.req, w.api)
 	if err != nil {
-		return Decision{}, err
+		return Decision{}, w.unauthenticated(err)
 	}
 	// 2. Resolve the tenant.
 	if w.tenant, err = w.resolve(ctx, w.req, w.api, token); err != nil {

@@ -80,7 +80,7 @@ func TestTenantResolution(t *testing.T) {
 		{"query", []func(*scene){by("query:tenant"), func(s *scene) { s.req.Query["tenant"] = []string{"acme"} }}, "allow @acme"},
 		{"query twice", []func(*scene){by("query:tenant"), func(s *scene) { s.req.Query["tenant"] = []string{"acme", "acme"} }}, "unauthorized request_doubtful"},
 		{"path", []func(*scene){by("path:0"), func(s *scene) { s.req.Segments = []string{"acme", "orders"} }}, "allow @acme"},
-		{"path too short", []func(*scene){by("path:3")}, "deny all tenant_unknown"},
+		{"path too short", []func(*scene){by("path:1")}, "deny all tenant_unknown"},
 		{"stage variable", []func(*scene){by("stage:tenant"), func(s *scene) { s.req.StageVariables = map[string]string{"tenant": "acme"} }}, "allow @acme"},
 		{"API key id", []func(*scene){by("api_key"), func(s *scene) { s.req.APIKeyID = "acme" }}, "allow @acme"},
 		{"issuer", []func(*scene){by("issuer")}, "allow @acme"},
@@ -173,7 +173,8 @@ func TestCredential(t *testing.T) {
 		{"doubtful request", func(s *scene) { s.req.Doubtful = "x-amzn-remapped-host is there" }, "unauthorized request_doubtful"},
 		{"identity source repeated", func(s *scene) {
 			cached(s)
-			s.req.Headers["host"] = []string{"api.acme.example", "api.acme.example"}
+			s.api.Cache.Identity = append(s.api.Cache.Identity, source("header:x-plan"))
+			s.req.Headers["x-plan"] = []string{"gold", "gold"}
 		}, "unauthorized request_doubtful"},
 	}.run(t)
 }
@@ -207,6 +208,7 @@ func TestDecidedNos(t *testing.T) {
 		}, "deny all tenant_suspended"},
 		{"403: absent", forbidden(authorization()), "deny credential_absent"},
 		{"403: bad", forbidden(authorization("Bearer other")), "deny signature_invalid"},
+		{"403: malformed", forbidden(authorization("Basic " + canary)), "deny credential_malformed"},
 		{"403: unreadable where it names the tenant", forbidden(authorization("Bearer opaque"), func(s *scene) { s.api.Tenant = sources("claim:tenant_id") }), "deny credential_malformed"},
 		{"403 with a cache: bad, for the whole key", forbidden(cached, authorization("Bearer other")), "deny all signature_invalid"},
 		{"403: twice stays 401", forbidden(authorization(aliceToken, aliceToken)), "unauthorized credential_not_single"},

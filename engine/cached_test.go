@@ -42,6 +42,7 @@ func TestCachedVerdicts(t *testing.T) {
 		{"ambiguous, and the document does not see it", with(cached, ambiguous), "trouble path_ambiguous"},
 		{"simple: all of the key is allowed", simply(true, true), "allow"},
 		{"simple: some of the key", simply(true, false), "deny incomplete"},
+		{"simple: another some of the key", simply(false, true), "deny incomplete"},
 		{"simple: nothing is known to be allowed", simply(), "deny incomplete"},
 		{"simple: denied by both", with(simply(true, false), denied), "deny"},
 		{"simple: unsound", with(simply(true), denied), "trouble unsound"},
@@ -146,6 +147,13 @@ func TestMemoKey(t *testing.T) {
 		{"another method of a route", nil, nil, func(s *scene) {
 			s.api.Routes = []tenants.Route{{Method: "GET", Path: "/orders"}, {Method: "PATCH", Path: "/orders"}}
 		}, true},
+		{"another path of a route", nil, nil, func(s *scene) {
+			s.api.Routes = []tenants.Route{{Method: "GET", Path: "/orders"}, {Method: "PUT", Path: "/orders/{id}"}}
+		}, true},
+		{"platform and revision that run together", nil, nil, func(s *scene) {
+			s.platform += "s"
+			tenant(func(t *tenants.Tenant) { t.Revision = "ha256:acme" })(s)
+		}, true},
 		{"another order of routes", nil, nil, func(s *scene) { slices.Reverse(s.api.Routes) }, true},
 		{"identity sources", nil, nil, func(s *scene) { s.api.Cache.Identity = append(s.api.Cache.Identity, source("stage:x")) }, true},
 	}
@@ -199,7 +207,7 @@ func TestMemoGenerations(t *testing.T) {
 	}
 	ask("idle")
 	ask("busy")
-	for i := range 2 * size {
+	for i := range 2*size + 200 {
 		if !ask(fmt.Sprint(i)) {
 			t.Fatalf("key %d was known before it was asked for", i)
 		}
@@ -210,7 +218,7 @@ func TestMemoGenerations(t *testing.T) {
 	if !ask("idle") {
 		t.Error("two generations of other keys did not push out an idle one")
 	}
-	if ask(fmt.Sprint(2*size - 1)) {
+	if ask(fmt.Sprint(2*size + 199)) {
 		t.Error("the newest key was forgotten")
 	}
 }
