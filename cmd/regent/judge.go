@@ -215,20 +215,24 @@ func rulings(api tenants.API, perms engine.Permissions) map[tenants.Route]ruling
 	return all
 }
 
-// causes are a cell's limits, without those that only follow from others.
-func causes(c engine.Cell, perms engine.Permissions) (limits []engine.Limit) {
-	var follow []engine.Limit
+// causes are a cell's limits, without those that only follow from others: what a rule
+// depends on says more than that it depends on something.
+func causes(c engine.Cell, perms engine.Permissions) []engine.Limit {
+	var limits []engine.Limit
 	for _, n := range c.Limits {
-		if l := perms.Limits[n]; strings.HasSuffix(l.Reason, "depends on something unknown") {
-			follow = append(follow, l)
-		} else {
-			limits = append(limits, l)
-		}
+		limits = append(limits, perms.Limits[n])
 	}
-	if len(limits) == 0 {
-		return follow
+	named := func(l engine.Limit) bool { return strings.HasPrefix(l.Reason, "input.") }
+	telling := slices.DeleteFunc(slices.Clone(limits), func(l engine.Limit) bool {
+		vague := strings.HasSuffix(l.Reason, "depends on something unknown")
+		return vague || !named(l) && slices.ContainsFunc(limits, func(o engine.Limit) bool {
+			return named(o) && o.File == l.File && o.Line == l.Line
+		})
+	})
+	if len(telling) == 0 {
+		return limits
 	}
-	return limits
+	return telling
 }
 
 // describe says which paths of its route a cell has: "id=alice", "id!=root".
