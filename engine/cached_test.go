@@ -118,6 +118,10 @@ func TestMemoKey(t *testing.T) {
 		{"route absent, known", all, nil, func(s *scene) { s.req.Route = "" }, true},
 		{"source ip, known", all, nil, func(s *scene) { s.req.SourceIP = "203.0.113.8" }, true},
 		{"header, known", all, nil, func(s *scene) { s.req.Headers["x-plan"] = []string{"gold"} }, true},
+		{
+			"header of another value, known", all,
+			func(s *scene) { s.req.Headers["x-plan"] = []string{"gold"} }, func(s *scene) { s.req.Headers["x-plan"] = []string{"lead"} }, true,
+		},
 		{"empty header, known", all, nil, func(s *scene) { s.req.Headers["x-plan"] = []string{""} }, true},
 		{"query, known", all, nil, func(s *scene) { s.req.Query["k"] = []string{"1"} }, true},
 		{

@@ -51,8 +51,7 @@ func (d *denial) Error() string { return d.code + ": " + d.detail }
 func asTrouble(code string, err error) error {
 	var unauthorized *Unauthorized
 	var trouble *Trouble
-	var no *denial
-	if err == nil || errors.As(err, &unauthorized) || errors.As(err, &trouble) || errors.As(err, &no) {
+	if err == nil || errors.As(err, &unauthorized) || errors.As(err, &trouble) {
 		return err
 	}
 	return &Trouble{Code: code, Err: err}
