@@ -94,18 +94,21 @@ func (j *judge) permissions(ctx context.Context, api tenants.API, t tenants.Tena
 	api.Cache.Identity = slices.DeleteFunc(slices.Clone(api.Cache.Identity), func(s tenants.Source) bool {
 		return s.Kind == "context" && slices.Contains([]string{"httpMethod", "resourcePath", "routeKey"}, s.Name)
 	})
-	ctx, cancel := context.WithTimeout(ctx, j.patience)
-	defer cancel()
+	ask := func(req engine.Request) (engine.Permissions, error) {
+		ctx, cancel := context.WithTimeout(ctx, j.patience)
+		defer cancel()
+		return policy.Permissions(ctx, engine.NewKnown(api, engine.NewInput(req, api, t, id)), api.Routes, j.prover.now)
+	}
 	req := j.request(api, t, s)
 	byPath := slices.Contains(api.Cache.Identity, tenants.Source{Kind: "context", Name: "path"})
 	if !byPath || len(api.Routes) == 0 {
-		return policy.Permissions(ctx, engine.NewKnown(api, engine.NewInput(req, api, t, id)), api.Routes, j.prover.now)
+		return ask(req)
 	}
 	var all engine.Permissions
 	for _, path := range templates(api.Routes) {
 		req.Segments = samplePath(path)
 		req.Path = "/" + strings.Join(req.Segments, "/")
-		perms, err := policy.Permissions(ctx, engine.NewKnown(api, engine.NewInput(req, api, t, id)), api.Routes, j.prover.now)
+		perms, err := ask(req)
 		if err != nil {
 			return engine.Permissions{}, err
 		}
@@ -181,7 +184,7 @@ type ruling struct {
 }
 
 // rulings sums permissions up by route and method.
-func rulings(api tenants.API, perms engine.Permissions) map[tenants.Route]ruling {
+func rulings(perms engine.Permissions) map[tenants.Route]ruling {
 	all := map[tenants.Route]ruling{}
 	denied := map[tenants.Route]bool{}
 	for _, c := range perms.Cells {
@@ -403,7 +406,7 @@ func limitHint(l engine.Limit, api tenants.API) string {
 	case strings.Contains(l.Reason, "512 characters"):
 		return "compare with shorter values, " + off
 	case strings.Contains(l.Reason, "simple response"):
-		return "use IAM policies (simple: false), add context:path to cache.identity, " + off
+		return "use IAM policies (simple: false), add context:httpMethod or context:path to cache.identity, " + off
 	default:
 		return "compare the method, the route, the path, its segments or its parameters with something that the token fixes (see README.md), " + off
 	}

@@ -267,7 +267,7 @@ func (j *judge) rule(ctx context.Context, api tenants.API, t tenants.Tenant, s s
 		return nil, ruling{}, &failure{err: fmt.Errorf("sample caller %q of tenant %s: %w", s.Name, t.ID, err), hints: []string{"see " + cmp.Or(file, callersFile)}}
 	}
 	perms.Limits = places(perms.Limits, t, j.snapshot)
-	all := rulings(api, perms)
+	all := rulings(perms)
 	for key, r := range all {
 		for i, l := range r.Depends {
 			r.Depends[i].Reason = beforehand(l.Reason)
