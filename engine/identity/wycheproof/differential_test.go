@@ -14,7 +14,7 @@ import (
 // FuzzDifferential: what the verifier accepts, go-jose, which shares no code with
 // it, accepts with the same key and reads the same. Every vector is a seed, so
 // without -fuzz this is a test of all of them.
-func FuzzDifferential(f *testing.F) {
+func FuzzDifferential(f *testing.F) { // JWT-32
 	var sets [][]byte
 	for _, name := range []string{"json_web_signature_test.json", "json_web_key_test.json"} {
 		for _, group := range load(f, name).TestGroups {
