@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -28,16 +29,16 @@ type part struct {
 	run  func() error
 }
 
-// inTurns runs parts one after another, over and over, and returns the lower quartile
-// of each one's times: what else the machine does only ever adds, and it hits all
-// alike, so ratios hold where times do not. One iteration of the benchmark is one
-// round, in which each part runs so many times.
+// inTurns runs parts in turns and returns the lower quartile of each one's times: what
+// else the machine does only ever adds, and it hits all alike, so ratios hold where
+// times do not. One iteration of the benchmark is one round, in which each part runs
+// so many times. The order changes, for who runs behind a part cleans up after it.
 func inTurns(b *testing.B, each int, parts []part) map[string]float64 {
 	b.Helper()
 	samples := make(map[string][]float64, len(parts))
 	round := func(each int) {
-		for _, p := range parts {
-			start := time.Now()
+		for _, i := range rand.Perm(len(parts)) {
+			p, start := parts[i], time.Now()
 			for range each {
 				if err := p.run(); err != nil {
 					b.Fatalf("%s: %v", p.name, err)
