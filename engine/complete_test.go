@@ -122,7 +122,9 @@ func readWorld(tb testing.TB, file string) world {
 		case "data.json":
 			w.data = text
 		case "platform.rego":
-			w.platform = []string{strings.TrimPrefix(text+"\n", guard)}
+			if text = strings.TrimSpace(strings.TrimPrefix(text, strings.TrimSpace(guard))); text != "" {
+				w.platform = []string{text}
+			}
 		case "authz.rego":
 			text = strings.TrimPrefix(text+"\n", "package authz\n\n")
 			w.rules = []string{strings.TrimPrefix(text, "import data.lib.paths\n\n")}

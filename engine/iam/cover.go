@@ -151,7 +151,7 @@ func (c *cover) takeBack() (drop []engine.Cell, reason string) {
 			p, _ := pattern(a)
 			return !reaches(p, cell)
 		})
-		if c.hasRequest(needing) && !c.hasRequest(hurt) || c.hasRequest(needing) == c.hasRequest(hurt) && len(hurt) < len(needing) {
+		if c.hasRequest(needing) && !c.hasRequest(hurt) || c.hasRequest(needing) == c.hasRequest(hurt) && len(hurt) <= len(needing) {
 			return hurt, reasonCrossing
 		}
 		return needing, reasonCrossing

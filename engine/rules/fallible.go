@@ -6,6 +6,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/types"
+
+	"regent/engine/rules/residue"
 )
 
 // fallible watches a partial evaluation for what plain evaluation could fail on.
@@ -398,16 +400,13 @@ func harmless(b *ast.Builtin, args []*ast.Term, of []types.Type) bool {
 		_, isObject := of[0].(*types.Object)
 		return isObject
 	case "regex.match", "glob.match":
-		// The pattern and the delimiters are known: whether they are any is seen by
-		// matching something.
-		concrete := append(append([]*ast.Term{}, args[:len(args)-1]...), ast.StringTerm(""))
-		for _, t := range concrete {
+		last := len(args) - 1
+		for _, t := range args[:last] {
 			if !ast.IsConstant(t.Value) {
 				return false
 			}
 		}
-		err := topdown.GetBuiltin(b.Name)(topdown.BuiltinContext{}, concrete, func(*ast.Term) error { return nil })
-		return err == nil && types.Compare(of[len(of)-1], types.S) == 0
+		return types.Compare(of[last], types.S) == 0 && residue.GoodPattern(b.Name, args[:last])
 	default:
 		return false
 	}

@@ -143,12 +143,12 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 			rego.ShallowInlining(true),
 		).PrepareForPartial(ctx)
 	}
-	add := func(to *[]partialQuery, query string) error {
+	add := func(to *[]partialQuery, ref, query string) error {
 		prepared, err := partial(query)
-		*to = append(*to, partialQuery{ast.MustParseBody(query), prepared})
+		*to = append(*to, partialQuery{located(query, p.compiler, ref), prepared})
 		return err
 	}
-	if err := add(&q.allow, "data.authz.allow = true"); err != nil {
+	if err := add(&q.allow, "data.authz.allow", "data.authz.allow = true"); err != nil {
 		return err
 	}
 	for _, ref := range []string{"data.authz.deny", "data.platform.deny"} {
@@ -156,11 +156,11 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 			continue
 		}
 		// Any element denies, be it false; and what is no set is an error.
-		if err := add(&q.deny, "_ = "+ref+"[_]"); err != nil {
+		if err := add(&q.deny, ref, "_ = "+ref+"[_]"); err != nil {
 			return err
 		}
 		if singleValued(p.compiler, ref) {
-			if err := add(&q.deny, "d = "+ref+"; is_set(d, false)"); err != nil {
+			if err := add(&q.deny, ref, "d = "+ref+"; is_set(d, false)"); err != nil {
 				return err
 			}
 		}
@@ -180,6 +180,22 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 		addPrefixes(m.Package.Path, m.Rules, q.below)
 	}
 	return nil
+}
+
+// located parses a query as if it stood where the rule that it asks for is.
+func located(query string, c *ast.Compiler, ref string) ast.Body {
+	body := ast.MustParseBody(query)
+	for _, r := range c.GetRulesWithPrefix(ast.MustParseRef(ref)) {
+		for _, expr := range body {
+			expr.Location = r.Loc()
+		}
+		ast.WalkTerms(body, func(t *ast.Term) bool {
+			t.Location = r.Loc()
+			return false
+		})
+		break
+	}
+	return body
 }
 
 func defined(c *ast.Compiler, ref string) bool {

@@ -43,34 +43,59 @@ func harmless(name string, args []value) bool {
 	case "equal", "neq", "gt", "gte", "lt", "lte", "internal.member_2", "internal.member_3", "type_name",
 		"is_string", "is_array", "is_set", "is_object", "is_number", "is_boolean", "is_null":
 		return true
-	case "startswith", "endswith", "contains", "lower", "upper", "trim", "trim_left", "trim_right", "trim_prefix", "trim_suffix", "trim_space", "split", "glob.match", "regex.match":
+	case "startswith", "endswith", "contains", "lower", "upper", "trim", "trim_left", "trim_right", "trim_prefix", "trim_suffix", "trim_space", "split":
 		for _, a := range args {
 			if !isText(a) {
 				return false
 			}
 		}
-		// A pattern that is not known may be no pattern.
-		if name == "regex.match" || name == "glob.match" {
-			_, ok := asString(args[0])
-			return ok
-		}
 		return true
-	case "sprintf", "concat", "count", "array.slice":
-		_, isList := args[len(args)-1].(list)
-		_, firstList := args[0].(list)
-		_, isDict := args[0].(dict)
-		return isList && (name != "concat" || allTexts(args[1])) || firstList || isDict || name == "count" && isText(args[0])
+	case "glob.match", "regex.match":
+		last := len(args) - 1
+		pattern, ok := allKnown(args[:last])
+		return ok && isText(args[last]) && GoodPattern(name, pattern)
+	case "count":
+		_, isLength := args[0].(length)
+		return !isLength && !isOpaque(args[0]) || isText(args[0])
+	case "sprintf":
+		_, hasFormat := asString(args[0])
+		return hasFormat && isList(args[1])
+	case "concat":
+		return isText(args[0]) && allTexts(args[1])
+	case "array.slice":
+		_, isFrom := asInt(args[1])
+		_, isTo := asInt(args[2])
+		return isList(args[0]) && isFrom && isTo
+	case "object.get":
+		d, isDict := args[0].(dict)
+		_, isName := asString(args[1])
+		return isDict && isName && d.entries != nil
 	default:
 		return false
 	}
 }
 
-// isText tells whether a value is a text, or an ordinary value that the function
-// takes or refuses for every request alike.
+// GoodPattern tells whether a matching function takes its arguments but for the
+// last, the text, which may be any: whether they are a pattern and its delimiters.
+func GoodPattern(name string, args []*ast.Term) bool {
+	sample := append(slices.Clone(args), ast.StringTerm(""))
+	return topdown.GetBuiltin(name)(topdown.BuiltinContext{}, sample, func(*ast.Term) error { return nil }) == nil
+}
+
+// isList tells whether a value is an array in which not all is known.
+func isList(v value) bool {
+	l, ok := v.(list)
+	return ok && !l.set
+}
+
+// isText tells whether a value is a text for every request.
 func isText(v value) bool {
 	switch v := v.(type) {
-	case text, known:
+	case text:
 		return true
+	case known:
+		_, ok := v.Value.(ast.String)
+		return ok
 	case opaque:
 		return v.kind == aText
 	default:
@@ -78,19 +103,16 @@ func isText(v value) bool {
 	}
 }
 
+// allTexts tells whether a value is a collection of texts.
 func allTexts(v value) bool {
-	l, ok := v.(list)
-	if !ok {
+	if o, ok := v.(opaque); ok {
+		return o.kind == textArray
+	}
+	_, elems, _, ok := elements(v)
+	if _, isDict := v.(dict); isDict || !ok {
 		return false
 	}
-	for _, e := range l.elems {
-		if _, isString := asString(e); !isString {
-			if _, isKnown := e.(known); isKnown || !isText(e) {
-				return false
-			}
-		}
-	}
-	return true
+	return !slices.ContainsFunc(elems, func(e value) bool { return !isText(e) })
 }
 
 func allKnown(args []value) ([]*ast.Term, bool) {
@@ -171,13 +193,32 @@ func (x *evaluation) symbolic(name string, args []value, loc *ast.Location) (val
 		return x.sliceOf(args)
 	case "is_string", "is_array", "is_set", "is_object", "is_number", "is_boolean", "is_null", "type_name":
 		return ofType(name, args[0])
+	case "object.get":
+		return x.objectGet(args[0].(dict), args[1], args[2], loc)
 	case "sprintf", "lower", "upper":
 		// Defined for every text, but nobody knows what it is.
 		if total(args) {
-			return opaque{limit: limitAt(loc, fmt.Sprintf("the text that %s makes of an unknown part of the request is not known", name))}, yes, nil
+			return opaque{limit: limitAt(loc, fmt.Sprintf("the text that %s makes of an unknown part of the request is not known", name)), kind: aText}, yes, nil
 		}
 	}
 	return nil, maybe, nil
+}
+
+// objectGet is object.get for one key.
+func (x *evaluation) objectGet(d dict, key, missing value, loc *ast.Location) (value, truth, error) {
+	name, _ := asString(key)
+	switch v, ok := d.entries[name]; {
+	case ok:
+		return v, yes, nil
+	case !d.open || d.absent != "" && d.absent == name:
+		return missing, yes, nil
+	default:
+		o := opaque{limit: x.located(limitAt(loc, fmt.Sprintf("%s.%s is not part of the cache key", d.what, name)))}
+		if isA(missing, d.member) {
+			o.kind = d.member
+		}
+		return o, yes, nil
+	}
 }
 
 // ofType answers questions about a symbol's type.
@@ -376,7 +417,7 @@ func (x *evaluation) trim(name string, t text, cut value) (value, truth, error) 
 
 // join joins a list of words by "/".
 func join(delimiter, v value) value {
-	unknown := opaque{limit: engine.Limit{Reason: "concat over an unknown part of the request is not understood here"}}
+	unknown := opaque{limit: engine.Limit{Reason: "concat over an unknown part of the request is not understood here"}, kind: aText}
 	l, ok := v.(list)
 	if !ok || !isSlash(delimiter) || l.set || l.open {
 		return unknown
