@@ -167,7 +167,7 @@ func BenchmarkComplete(b *testing.B) {
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			l := newLoad(b, 50, bm.files...)
-			t := inTurns(b, 2, []part{{"complete", l.complete(b.Context())}, {"per-route", l.perRoute(b.Context())}})
+			t := inTurns(b, []part{{"complete", l.complete(b.Context())}, {"per-route", l.perRoute(b.Context())}})
 			b.ReportMetric(t["complete"]/t["per-route"], "complete/per-route")
 		})
 	}
@@ -188,7 +188,7 @@ func BenchmarkGrowth(b *testing.B) {
 				files = inData(b, s.data, s.routes)
 			}
 			l := newLoad(b, s.routes, files...)
-			inTurns(b, 2, []part{{"complete", l.complete(b.Context())}, {"decide", l.one(b.Context())}})
+			inTurns(b, []part{{"complete", l.complete(b.Context())}, {"decide", l.one(b.Context())}})
 		})
 	}
 }
@@ -218,7 +218,7 @@ func BenchmarkMemo(b *testing.B) {
 		}
 		return saysAllow(a.Authorize(ctx, cached.event))
 	}
-	t := inTurns(b, 5, []part{
+	t := inTurns(b, []part{
 		{"computing", computing},
 		{"exact", exact.whole(ctx, exact.reminded)},
 		{"hit", cached.whole(ctx, cached.reminded)},
@@ -238,6 +238,6 @@ func BenchmarkLogged(b *testing.B) {
 			b.Errorf("log line %s, %v", line, err)
 		}
 	}
-	t := inTurns(b, 20, []part{{"logged", w.whole(b.Context(), logged)}, {"whole", w.whole(b.Context(), w.fresh)}})
+	t := inTurns(b, []part{{"logged", w.whole(b.Context(), logged)}, {"whole", w.whole(b.Context(), w.fresh)}})
 	b.ReportMetric(t["logged"]/t["whole"], "logged/whole")
 }

@@ -31,26 +31,25 @@ type part struct {
 
 // inTurns runs parts in turns and returns the lower quartile of each one's times: what
 // else the machine does only ever adds, and it hits all alike, so ratios hold where
-// times do not. One iteration of the benchmark is one round, in which each part runs
-// so many times. The order changes, for who runs behind a part cleans up after it.
-func inTurns(b *testing.B, each int, parts []part) map[string]float64 {
+// times do not. One iteration of the benchmark is one round. The order changes, for
+// who runs behind a part cleans up after it; and each runs once in a round, for a part
+// longer than a time slice would be interrupted more often than a short one.
+func inTurns(b *testing.B, parts []part) map[string]float64 {
 	b.Helper()
 	samples := make(map[string][]float64, len(parts))
-	round := func(each int) {
+	round := func() {
 		for _, i := range rand.Perm(len(parts)) {
 			p, start := parts[i], time.Now()
-			for range each {
-				if err := p.run(); err != nil {
-					b.Fatalf("%s: %v", p.name, err)
-				}
+			if err := p.run(); err != nil {
+				b.Fatalf("%s: %v", p.name, err)
 			}
-			samples[p.name] = append(samples[p.name], float64(time.Since(start).Nanoseconds())/float64(each))
+			samples[p.name] = append(samples[p.name], float64(time.Since(start).Nanoseconds()))
 		}
 	}
-	round(1) // warm up
+	round() // warm up
 	clear(samples)
 	for b.Loop() {
-		round(each)
+		round()
 	}
 	times := make(map[string]float64, len(parts))
 	for name, s := range samples {
@@ -186,8 +185,7 @@ func (w *warm) whole(ctx context.Context, a *engine.Authorizer) func() error {
 	return func() error { return saysAllow(a.Authorize(ctx, w.event)) }
 }
 
-// inRow runs parts one after another as one, without a pipeline around them. Each is
-// slower so than in a loop of its own, where the processor has only it in mind.
+// inRow runs parts one after another as one, without a pipeline around them.
 func inRow(parts ...func() error) func() error {
 	return func() error {
 		for _, p := range parts {
@@ -219,7 +217,7 @@ func BenchmarkBudget(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			ctx := b.Context()
-			t := inTurns(b, 20, []part{
+			t := inTurns(b, []part{
 				{"decode", w.decode},
 				{"verify", w.verify(ctx)},
 				{"signature", w.signature},
@@ -243,7 +241,7 @@ func BenchmarkBudget(b *testing.B) {
 func BenchmarkCompilePerRequest(b *testing.B) {
 	ctx := b.Context()
 	w := newWarm(b, withoutCache())
-	t := inTurns(b, 2, []part{
+	t := inTurns(b, []part{
 		{"compiling", w.compiling(ctx)},
 		{"evaluate", w.evaluate(ctx)},
 		{"whole", w.whole(ctx, w.fresh)},
