@@ -356,12 +356,21 @@ func (c *cli) showReads(reports []cacheReport) {
 	}
 }
 
+// listed is a list for people; --json has all of it.
+func listed(names []string) string {
+	const most = 10
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
 func (c *cli) showFinding(r cacheReport, f finding) {
 	c.out.line("")
 	c.out.line(c.out.paint(bold, printable(f.place())) + printable(f.Reason))
 	routes := "every route"
 	if len(f.Routes) > 0 {
-		routes = strings.Join(f.Routes, ", ")
+		routes = listed(f.Routes)
 	}
 	rows := [][]cell{
 		{{"  on", dim}, {text: printable(routes)}},

@@ -313,10 +313,24 @@ func decodeJSON(t *testing.T, text []byte) any {
 	return v
 }
 
+func isObject(v any) bool {
+	_, ok := v.(map[string]any)
+	return ok
+}
+
 // subset says where want is not part of got; "" if it is. Objects may have more
-// members than wanted, and a wanted null must be absent. Everything else is compared
-// as a whole.
+// members than wanted, and a wanted null must be absent. Of a list of objects, each
+// wanted one must be there. Everything else is compared as a whole.
 func subset(at string, want, got any) string {
+	if wanted, ok := want.([]any); ok && len(wanted) > 0 && isObject(wanted[0]) {
+		have, _ := got.([]any)
+		for i, one := range wanted {
+			if !slices.ContainsFunc(have, func(h any) bool { return subset("", one, h) == "" }) {
+				return fmt.Sprintf("%s[%d]: %v is not in %v", at, i, one, got)
+			}
+		}
+		return ""
+	}
 	members, ok := want.(map[string]any)
 	if !ok {
 		if diff := diff.Diff(want, got); diff != "" {

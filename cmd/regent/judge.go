@@ -348,8 +348,8 @@ func routeName(methods []string, all []string, r tenants.Route) string {
 		path = "any path"
 	}
 	if r.Method == tenants.AnyMethod && len(methods) == len(all) {
-		if r.Path == tenants.DefaultRoute {
-			return r.Path
+		if r.Path == tenants.DefaultRoute || r.Path == "" {
+			return path
 		}
 		return tenants.AnyMethod + " " + path
 	}

@@ -197,3 +197,13 @@ func TestLimitHint(t *testing.T) {
 		}
 	}
 }
+
+func TestListed(t *testing.T) {
+	t.Parallel()
+	if got, want := listed(strings.Split("a b c d e f g h i j", " ")), "a, b, c, d, e, f, g, h, i, j"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := listed(strings.Split("a b c d e f g h i j k l", " ")), "a, b, c, d, e, f, g, h, i, j and 2 more"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
