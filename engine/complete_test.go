@@ -351,13 +351,16 @@ func TestCompletePolicies(t *testing.T) {
 		first = uint64(time.Now().UnixNano())
 	}
 	exact := 0
+	slowest := time.Duration(0)
 	for i := range uint64(*worldsFlag) {
 		seed := first + i
 		w := newWorld(rand.New(rand.NewPCG(seed, 0)))
 		if w.exact {
 			exact++
 		}
+		start := time.Now()
 		v := w.check(t, rand.New(rand.NewPCG(seed, 1)), double{})
+		slowest = max(slowest, time.Since(start))
 		if v == nil {
 			continue
 		}
@@ -374,7 +377,7 @@ func TestCompletePolicies(t *testing.T) {
 		}
 		t.Fatalf("seed %d: %s\nsmallest world:\n%s", seed, v, small.txtar())
 	}
-	t.Logf("%d worlds from seed %d, %d of them exact", *worldsFlag, first, exact)
+	t.Logf("%d worlds from seed %d, %d of them exact, the slowest in %v", *worldsFlag, first, exact, slowest)
 }
 
 // shrink leaves out rules, lines, routes and sources as long as the world still
