@@ -185,16 +185,17 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 // located parses a query as if it stood where the rule that it asks for is.
 func located(query string, c *ast.Compiler, ref string) ast.Body {
 	body := ast.MustParseBody(query)
-	for _, r := range c.GetRulesWithPrefix(ast.MustParseRef(ref)) {
-		for _, expr := range body {
-			expr.Location = r.Loc()
-		}
-		ast.WalkTerms(body, func(t *ast.Term) bool {
-			t.Location = r.Loc()
-			return false
-		})
-		break
+	rules := c.GetRulesWithPrefix(ast.MustParseRef(ref))
+	if len(rules) == 0 {
+		return body
 	}
+	for _, expr := range body {
+		expr.Location = rules[0].Loc()
+	}
+	ast.WalkTerms(body, func(t *ast.Term) bool {
+		t.Location = rules[0].Loc()
+		return false
+	})
 	return body
 }
 

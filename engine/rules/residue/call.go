@@ -50,6 +50,10 @@ func (x *evaluation) singleValue(rules []*ast.Rule, args []value) (value, truth,
 			byDefault = r
 			continue
 		}
+		if got != nil && !x.Fallible {
+			// Rules that cannot conflict agree with the first.
+			break
+		}
 		values, doubtful, several, err := x.chain(r, args)
 		switch {
 		case err != nil:
