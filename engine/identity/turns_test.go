@@ -8,41 +8,32 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"regent/engine"
 	"regent/tenants"
 )
 
-// crowd is a path that counts the requests which are waiting for its answer.
+// crowd counts the requests that a Verifier has under way, by what their paths begin
+// with. The server would not do: it learns late that a client has given up.
 type crowd struct {
+	next         http.RoundTripper
 	mu           sync.Mutex
-	now, longest int
+	now, longest map[string]int
 }
 
-// hold makes requests to a path wait until release, and counts them in c.
-func (s *idp) hold(t testing.TB, path string, c *crowd) (release func()) {
-	released := make(chan struct{})
-	release = sync.OnceFunc(func() { close(released) })
-	t.Cleanup(release)
-	count := func(by int) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.now += by
-		c.longest = max(c.longest, c.now)
-	}
-	s.handle(path, func(w http.ResponseWriter, r *http.Request) {
-		count(1)
-		defer count(-1)
-		select {
-		case <-released:
-			if strings.HasPrefix(path, "/introspect") {
-				answerJSON(said(nil))(w, r)
-			} else {
-				answerJSON(allKeys())(w, r)
-			}
-		case <-r.Context().Done():
-		}
-	})
-	return release
+func (c *crowd) RoundTrip(r *http.Request) (*http.Response, error) {
+	kind := r.URL.Path[:4]
+	c.count(kind, 1)
+	defer c.count(kind, -1)
+	return c.next.RoundTrip(r)
+}
+
+func (c *crowd) count(kind string, by int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now[kind] += by
+	c.longest[kind] = max(c.longest[kind], c.now[kind])
 }
 
 func named(id string, providers ...tenants.Provider) tenants.Tenant {
@@ -57,18 +48,20 @@ func TestTurns(t *testing.T) { // T21
 	t.Parallel()
 	s := newIDP(t)
 	v := asking()
-	var keys, tokens crowd
+	client := v.keys.fetcher.client
+	under := &crowd{next: client.Transport, now: map[string]int{}, longest: map[string]int{}}
+	client.Transport = under
 	var wg sync.WaitGroup
 	for i := range 10 {
 		path := fmt.Sprint("/keys", i)
-		s.hold(t, path, &keys)
+		s.hang(t, path)
 		wg.Go(func() {
 			if _, err := verify(t, v, tenantOf(byURL(s.URL+path)), fresh(now, "p256")); code(err) != "trouble" {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
-	s.hold(t, "/introspect", &tokens)
+	s.hang(t, "/introspect")
 	for i := range 10 {
 		wg.Go(func() {
 			if _, err := verify(t, v, tenantOf(endpoint(s)), fmt.Sprint("token", i)); code(err) != "trouble" {
@@ -77,8 +70,10 @@ func TestTurns(t *testing.T) { // T21
 		})
 	}
 	wg.Wait()
-	if keys.longest != perTenant || tokens.longest != perTenant {
-		t.Errorf("%d key fetches and %d introspections at a time, want %d", keys.longest, tokens.longest, perTenant)
+	under.mu.Lock()
+	defer under.mu.Unlock()
+	if diff := cmp.Diff(map[string]int{"/key": 2, "/int": 2}, under.longest); diff != "" {
+		t.Errorf("at a time (-want +got):\n%s", diff)
 	}
 	for _, waiting := range []*turns{v.keys.sets.turns, v.introspector.turns} {
 		waiting.mu.Lock()
@@ -130,7 +125,7 @@ func TestDeadProvidersOfOthers(t *testing.T) { // NET-11
 			longest = max(longest, time.Since(start))
 		}
 	}
-	if longest > headerBudget/2 {
+	if longest > headerBudget*3/4 {
 		t.Errorf("the healthy tenant waited %s", longest)
 	}
 	wg.Wait()
