@@ -232,6 +232,12 @@ func (o outcome) cell(in engine.Input) (engine.Cell, bool) {
 	return o.cells[i], true
 }
 
+// contested tells whether a path is also in a cell that is not allowed: one that an
+// HTTP API may send to either of two greedy routes.
+func (o outcome) contested(in engine.Input) bool {
+	return slices.ContainsFunc(o.cells, func(c engine.Cell) bool { return !c.Allowed && c.Has(in.Method, in.Segments) })
+}
+
 func (o outcome) narrowed(in engine.Input) bool {
 	return slices.ContainsFunc(o.coverage.Narrowed, func(n iam.Narrowed) bool { return n.Cell.Has(in.Method, in.Segments) })
 }
@@ -322,7 +328,7 @@ func (w world) judge(ctx context.Context, policy *rules.Policy, r request, o out
 		return &violation{"silent", describe() + " is not allowed, and nothing says why"}
 	case cell.Allowed && !o.narrowed(r.Input):
 		return &violation{"not exact", describe() + " is not allowed"}
-	case cell.Allowed && atHand && r.plain && len(r.arn) <= iam.MaxResource:
+	case cell.Allowed && atHand && r.plain && len(r.arn) <= iam.MaxResource && !o.contested(r.Input):
 		return &violation{"request at hand", describe() + " is not kept"}
 	}
 	return nil
