@@ -90,6 +90,10 @@ func (e *Engine) Load(ctx context.Context, platform, revision tenants.Digest) (e
 }
 
 func (e *Engine) load(ctx context.Context, key pairKey) (kept, error) {
+	// The flight before may have ended since this caller looked.
+	if k, ok := e.kept.Get(key); ok {
+		return k, nil
+	}
 	platform, err := e.store.Bundle(ctx, key.platform)
 	if err != nil {
 		return kept{}, engine.Troublef("store", "platform bundle: %w", err)

@@ -130,6 +130,10 @@ func (q *partialQueries) whole(program *residue.Program) {
 
 // prepare compiles the partial queries.
 func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
+	unknowns := make([]*ast.Term, len(unknown))
+	for i, u := range unknown {
+		unknowns[i] = ast.MustParseTerm(u)
+	}
 	partial := func(query string) (rego.PreparedPartialQuery, error) {
 		return rego.New(
 			rego.ParsedQuery(ast.MustParseBody(query)),
@@ -137,7 +141,7 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 			rego.Store(p.store),
 			rego.StrictBuiltinErrors(true),
 			rego.Capabilities(Capabilities()),
-			rego.Unknowns(unknown),
+			rego.ParsedUnknowns(unknowns),
 			// Copy propagation, which this turns off, is not faithful: it moves a reference
 			// that has to be defined into a negation, where it need not.
 			rego.ShallowInlining(true),
@@ -165,8 +169,10 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 			}
 		}
 	}
+	depends := newDependence(p.compiler)
 	for _, ref := range []string{"data.authz.context", "data.platform.context", "data.authz.principal_id", "data.authz.usage_key"} {
-		if defined(p.compiler, ref) {
+		// Most of these refer to nothing unknown, and need not be asked at all.
+		if defined(p.compiler, ref) && depends.refers(ast.MustParseRef(ref)) {
 			prepared, err := partial("x = " + ref)
 			if err != nil {
 				return err

@@ -137,7 +137,7 @@ func (x *evaluation) concrete(name string, args []*ast.Term, loc *ast.Location, 
 		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
 	}
 	var results []value
-	err := f(topdown.BuiltinContext{Context: x.ctx, Location: loc}, args, func(t *ast.Term) error {
+	err := f(topdown.BuiltinContext{Context: x.ctx, Cancel: x.cancel, Location: loc}, args, func(t *ast.Term) error {
 		results = append(results, known{t.Value})
 		return nil
 	})

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"regent/engine"
 )
@@ -36,9 +37,10 @@ type Program struct {
 // evaluation is one cell being judged.
 type evaluation struct {
 	*Program
-	ctx   context.Context
-	cell  engine.Cell
-	input dict
+	ctx    context.Context
+	cancel topdown.Cancel
+	cell   engine.Cell
+	input  dict
 	// doubts are the conditions that were maybe.
 	doubts []engine.Limit
 	// failure is something that Rego could report as an error. It spoils the cell,
