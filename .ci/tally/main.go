@@ -15,6 +15,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -39,6 +40,10 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// measured is the end of a benchmark's result line: how often it ran, and a number
+// with its unit, which need not be a time.
+var measured = regexp.MustCompile(`(^|\t) *[0-9]+\t *[0-9.eE+-]+ [^\s]+`)
 
 // event is one line of `go test -json`, see `go doc test2json`.
 type event struct {
@@ -100,7 +105,7 @@ func (t *tally) add(e event) {
 	case "output":
 		p.output[e.Test] += e.Output
 		// A benchmark's events say "run" and never "pass": its result is a line.
-		if strings.HasPrefix(e.Test, "Benchmark") && strings.Contains(e.Output, "/op") {
+		if strings.HasPrefix(e.Test, "Benchmark") && measured.MatchString(e.Output) {
 			p.cases[e.Test] = "pass"
 		}
 	case "run":

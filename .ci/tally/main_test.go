@@ -69,6 +69,13 @@ func TestReport(t *testing.T) {
 			want: count{1, 0, 0},
 		},
 		{
+			name: "a benchmark that reports something else than time is a case",
+			in: `{"Action":"run","Package":"p","Test":"BenchmarkA"}
+{"Action":"output","Package":"p","Test":"BenchmarkA","Output":"BenchmarkA-2   \t       1\t   2415126 whole-ns\t  1.028 logged/whole\n"}
+{"Action":"pass","Package":"p"}`,
+			want: count{1, 0, 0},
+		},
+		{
 			name: "a benchmark of benchmarks is not",
 			in: `{"Action":"run","Package":"p","Test":"BenchmarkA"}
 {"Action":"run","Package":"p","Test":"BenchmarkA/x"}
