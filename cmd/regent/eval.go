@@ -298,6 +298,8 @@ func reason(outcome, code string, reasons []string, detail string) string {
 		return "no rule allows it"
 	case code == "policy":
 		return strings.Join(reasons, "; ")
+	case code == engine.CodeIncomplete:
+		return code + ": the rules allow it, but no reply for its cache key can say so"
 	default:
 		return code + ": " + strings.Join(reasons, "; ")
 	}
