@@ -12,7 +12,7 @@ import (
 
 const jwx = "github.com/lestrrat-go/jwx/"
 
-// Of jwx this package may use what SECURITY.md §4.3 lists and nothing else: the rest
+// Of jwx this package may use what DESIGN.md §9 names and nothing else: the rest
 // accepts too much, or keeps goroutines and global settings.
 func TestOnlyTheseOfJWX(t *testing.T) {
 	t.Parallel()
