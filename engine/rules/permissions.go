@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,8 @@ type partialQueries struct {
 	keyed []keyedQuery
 	byRef map[string][]*ast.Rule
 	below map[string]bool
+	// constant are the references whose rules refer to nothing unknown.
+	constant map[string]bool
 }
 
 type partialQuery struct {
@@ -73,7 +76,10 @@ func (p *Policy) permissions(ctx context.Context, known engine.Known, routes []t
 			return engine.Permissions{}, err
 		}
 	}
-	program := &residue.Program{Data: p.data, Input: values, Known: known}
+	program := &residue.Program{
+		Data: p.data, Input: values, Known: known,
+		Constant: func(ref string) bool { return q.constant[ref] },
+	}
 	complete, err := q.reduce(ctx, program, opts)
 	if ctx.Err() != nil {
 		return engine.Permissions{}, ctx.Err()
@@ -184,6 +190,10 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 	for _, m := range p.compiler.Modules {
 		addRules(m.Package.Path, m.Rules, q.byRef)
 		addPrefixes(m.Package.Path, m.Rules, q.below)
+	}
+	q.constant = map[string]bool{}
+	for ref, rules := range q.byRef {
+		q.constant[ref] = !slices.ContainsFunc(rules, depends.rule)
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ type Program struct {
 	Rules func(ref string) []*ast.Rule
 	// Within tells whether there are rules below a reference.
 	Within func(ref string) bool
+	// Constant tells that the rules with a reference refer to nothing of the request,
+	// directly or through others, and so are the same for every cell. Nil: none are known to.
+	Constant func(ref string) bool
 	// Data is the base document.
 	Data ast.Value
 	// Input has the known parts of the input document.
@@ -41,6 +44,9 @@ type evaluation struct {
 	cancel topdown.Cancel
 	cell   engine.Cell
 	input  dict
+	// constants are the values of rules that are the same for every cell; nil is
+	// undefined. All cells share them.
+	constants map[string]value
 	// doubts are the conditions that were maybe.
 	doubts []engine.Limit
 	// failure is something that Rego could report as an error. It spoils the cell,

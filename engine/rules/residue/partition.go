@@ -19,7 +19,7 @@ const MaxCells = 5_000
 // Partition judges every request that the routes have room for. Without routes,
 // every path is one.
 func Partition(ctx context.Context, p *Program, routes []tenants.Route) ([]engine.Cell, []engine.Limit, error) {
-	pt := &partition{ctx: ctx, program: p, routes: routes, numbers: map[engine.Limit]int{}, cancel: topdown.NewCancel()}
+	pt := &partition{ctx: ctx, program: p, routes: routes, numbers: map[engine.Limit]int{}, cancel: topdown.NewCancel(), constants: map[string]value{}}
 	defer context.AfterFunc(ctx, pt.cancel.Cancel)()
 	for _, c := range startingCells(p.Known, routes) {
 		if err := pt.judge(c); err != nil {
@@ -37,7 +37,8 @@ type partition struct {
 	limits  []engine.Limit
 	numbers map[engine.Limit]int
 	// cancel stops builtin functions when ctx ends.
-	cancel topdown.Cancel
+	cancel    topdown.Cancel
+	constants map[string]value
 }
 
 // judge evaluates a cell, or its parts if it must be split.
@@ -77,7 +78,7 @@ func (p *partition) judge(start engine.Cell) error {
 // same for all of the cell.
 func (p *partition) evaluate(c *engine.Cell) error {
 	c.Allowed, c.Limits = false, nil
-	x := &evaluation{Program: p.program, ctx: p.ctx, cancel: p.cancel, cell: *c}
+	x := &evaluation{Program: p.program, ctx: p.ctx, cancel: p.cancel, cell: *c, constants: p.constants}
 	x.input = x.inputOf()
 	allow, err := x.holds(p.program.Allow)
 	if err != nil {

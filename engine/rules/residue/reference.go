@@ -41,7 +41,7 @@ func (x *evaluation) dataRef(t *ast.Term, ref ast.Ref, e *env, k foundValue) (tr
 			break
 		}
 		if len(rules) > 0 {
-			return x.rules(rules, nil, t.Loc(), e, func(v value, e *env) (truth, error) {
+			return x.ruleValue(path, rules, t.Loc(), e, func(v value, e *env) (truth, error) {
 				return x.walk(v, ref[i+1:], t.Loc(), e, k)
 			})
 		}
@@ -51,6 +51,43 @@ func (x *evaluation) dataRef(t *ast.Term, ref ast.Ref, e *env, k foundValue) (tr
 		return x.giveUp(t, e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
 	}
 	return x.walk(known{x.Data}, ref[1:], t.Loc(), e, k)
+}
+
+// ruleValue finds the value of a rule. One that refers to nothing of the request is
+// the same for every cell, and is evaluated once if it is plain: known for sure, or
+// undefined, without a doubt or a failure on the way.
+func (x *evaluation) ruleValue(path string, rules []*ast.Rule, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	if x.Constant == nil || !x.Constant(path) {
+		return x.rules(rules, nil, loc, e, k)
+	}
+	v, ok := x.constants[path]
+	if !ok {
+		plain, err := false, error(nil)
+		if v, plain, err = x.plainValue(rules, loc); err != nil {
+			return no, err
+		}
+		if !plain {
+			return x.rules(rules, nil, loc, e, k)
+		}
+		x.constants[path] = v
+	}
+	if v == nil {
+		return no, nil
+	}
+	return k(v, e)
+}
+
+// plainValue evaluates a rule by itself; nil is undefined.
+func (x *evaluation) plainValue(rules []*ast.Rule, loc *ast.Location) (v value, plain bool, err error) {
+	doubts, failure := len(x.doubts), x.failure
+	plain = true
+	_, err = x.rules(rules, nil, loc, nil, func(found value, e *env) (truth, error) {
+		_, isKnown := found.(known)
+		plain = plain && isKnown && !e.isUnsure() && v == nil
+		v = found
+		return no, nil
+	})
+	return v, plain && len(x.doubts) == doubts && x.failure == failure, err
 }
 
 // walk goes down into a value along a path, over all values of its variables.
