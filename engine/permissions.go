@@ -102,6 +102,17 @@ func (a Affix) Has(word string) bool {
 		strings.HasPrefix(word, a.Prefix) && strings.HasSuffix(word, a.Suffix)
 }
 
+// Within reports whether every word like a is like b.
+func (a Affix) Within(b Affix) bool {
+	return strings.HasPrefix(a.Prefix, b.Prefix) && strings.HasSuffix(a.Suffix, b.Suffix)
+}
+
+// Apart reports whether no word is like both.
+func (a Affix) Apart(b Affix) bool {
+	return !strings.HasPrefix(a.Prefix, b.Prefix) && !strings.HasPrefix(b.Prefix, a.Prefix) ||
+		!strings.HasSuffix(a.Suffix, b.Suffix) && !strings.HasSuffix(b.Suffix, a.Suffix)
+}
+
 // Has reports whether a word is in the segment's set.
 func (s Segment) Has(word string) bool {
 	if s.Fixed {

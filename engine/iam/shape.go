@@ -264,16 +264,7 @@ func wordFits(p string, open bool, s engine.Segment) bool {
 		return s.Has(p)
 	}
 	a := engine.Affix{Prefix: p[:strings.IndexByte(p, '*')], Suffix: p[strings.LastIndexByte(p, '*')+1:]}
-	return !slices.ContainsFunc(s.Like, func(l engine.Affix) bool { return apart(l, a) }) &&
-		!slices.ContainsFunc(s.NotLike, func(n engine.Affix) bool {
-			return strings.HasPrefix(a.Prefix, n.Prefix) && strings.HasSuffix(a.Suffix, n.Suffix)
-		})
-}
-
-// apart tells whether no word has both forms.
-func apart(a, b engine.Affix) bool {
-	return !strings.HasPrefix(a.Prefix, b.Prefix) && !strings.HasPrefix(b.Prefix, a.Prefix) ||
-		!strings.HasSuffix(a.Suffix, b.Suffix) && !strings.HasSuffix(b.Suffix, a.Suffix)
+	return !slices.ContainsFunc(s.Like, a.Apart) && !slices.ContainsFunc(s.NotLike, a.Within)
 }
 
 func cellsReached(p string, cells []engine.Cell) []engine.Cell {

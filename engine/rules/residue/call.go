@@ -563,15 +563,15 @@ func (x *evaluation) equalLists(l list, b value) (truth, error) {
 	if len(l.elems) != len(other.elems) {
 		return no, nil
 	}
-	return x.allEqual(l.elems, other.elems)
+	return allOf(len(l.elems), func(i int) (truth, error) { return x.equalValues(l.elems[i], other.elems[i]) })
 }
 
-// allEqual looks for a difference before it asks for a split.
-func (x *evaluation) allEqual(a, b []value) (truth, error) {
+// allOf asks each question and looks for a no before it asks for a split.
+func allOf(n int, question func(i int) (truth, error)) (truth, error) {
 	all := yes
 	var ask error
-	for i := range a {
-		t, err := x.equalValues(a[i], b[i])
+	for i := range n {
+		t, err := question(i)
 		if err != nil {
 			ask = err
 			continue

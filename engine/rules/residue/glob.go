@@ -74,23 +74,9 @@ func (x *evaluation) globDeep(t text, comps []string, prefix string) (truth, err
 	return x.hasAffix(t.parts[n], engine.Affix{Prefix: prefix})
 }
 
-// globComponents looks for a component that does not match before it asks for a
-// split.
+// globComponents matches texts with patterns of the same number.
 func (x *evaluation) globComponents(parts []component, comps []string) (truth, error) {
-	all := yes
-	var ask error
-	for i, c := range parts {
-		t, err := x.globComponent(c, comps[i])
-		if err != nil {
-			ask = err
-			continue
-		}
-		if t == no {
-			return no, nil
-		}
-		all = min(all, t)
-	}
-	return all, ask
+	return allOf(len(parts), func(i int) (truth, error) { return x.globComponent(parts[i], comps[i]) })
 }
 
 func (x *evaluation) globComponent(c component, pattern string) (truth, error) {

@@ -19,7 +19,10 @@ const MaxCells = 5_000
 // Partition judges every request that the routes have room for. Without routes,
 // every path is one.
 func Partition(ctx context.Context, p *Program, routes []tenants.Route) ([]engine.Cell, []engine.Limit, error) {
-	pt := &partition{ctx: ctx, program: p, routes: routes, numbers: map[engine.Limit]int{}, cancel: topdown.NewCancel(), constants: map[string]value{}}
+	pt := &partition{ctx: ctx, program: p, routes: routes, numbers: map[engine.Limit]int{}, cancel: topdown.NewCancel(), constants: map[string]value{}, templates: map[string][]string{}}
+	for _, r := range routes {
+		pt.templates[r.Path] = template(r.Path)
+	}
 	defer context.AfterFunc(ctx, pt.cancel.Cancel)()
 	for _, c := range startingCells(p.Known, routes) {
 		if err := pt.judge(c); err != nil {
@@ -33,9 +36,12 @@ type partition struct {
 	ctx     context.Context
 	program *Program
 	routes  []tenants.Route
-	cells   []engine.Cell
-	limits  []engine.Limit
-	numbers map[engine.Limit]int
+	// templates are the routes' segments by their paths: every cell is compared with
+	// every route.
+	templates map[string][]string
+	cells     []engine.Cell
+	limits    []engine.Limit
+	numbers   map[engine.Limit]int
 	// cancel stops builtin functions when ctx ends.
 	cancel    topdown.Cancel
 	constants map[string]value

@@ -66,7 +66,7 @@ func (p *partition) overlap(c engine.Cell) *split {
 	}
 	for _, r := range p.routes {
 		if competes(r, c) && p.beats(r, c) {
-			if rel := relate(template(r.Path), c); rel.split != nil && (!rel.split.longer || len(c.Segments) < maxDepth) {
+			if rel := relate(p.templates[r.Path], c); rel.split != nil && (!rel.split.longer || len(c.Segments) < maxDepth) {
 				return rel.split
 			}
 		}
@@ -80,11 +80,11 @@ func (p *partition) belongs(c engine.Cell) bool {
 	if c.Route == "" {
 		return true
 	}
-	if own := relate(template(c.Route), c); !own.whole && !p.isAbove(c) {
+	if own := relate(p.templates[c.Route], c); !own.whole && !p.isAbove(c) {
 		return false
 	}
 	for _, r := range p.routes {
-		if competes(r, c) && p.beats(r, c) && relate(template(r.Path), c).whole {
+		if competes(r, c) && p.beats(r, c) && relate(p.templates[r.Path], c).whole {
 			return false
 		}
 	}
@@ -93,7 +93,7 @@ func (p *partition) belongs(c engine.Cell) bool {
 
 // beats tells whether a route goes before a cell's own where both match.
 func (p *partition) beats(r tenants.Route, c engine.Cell) bool {
-	return moreSpecific(template(r.Path), template(c.Route)) || p.isAbove(c) && !isGreedy(r.Path)
+	return moreSpecific(p.templates[r.Path], p.templates[c.Route]) || p.isAbove(c) && !isGreedy(r.Path)
 }
 
 // isAbove tells whether a cell is the path above its own greedy route, which goes
@@ -104,7 +104,7 @@ func (p *partition) isAbove(c engine.Cell) bool {
 		return false
 	}
 	c.Segments = append(slices.Clip(c.Segments), engine.Segment{})
-	return relate(template(c.Route), c).whole && len(c.Segments) == len(template(c.Route))
+	return relate(p.templates[c.Route], c).whole && len(c.Segments) == len(p.templates[c.Route])
 }
 
 // moreSpecific compares templates as API Gateway does: segment by segment, a word

@@ -118,26 +118,15 @@ func (x *evaluation) hasAffix(c component, a engine.Affix) (truth, error) {
 	if seg.Fixed {
 		return fromBool(a.Has(seg.Literal)), nil
 	}
-	if a == (engine.Affix{}) || slices.ContainsFunc(seg.Like, func(l engine.Affix) bool { return implies(l, a) }) {
+	if a == (engine.Affix{}) || slices.ContainsFunc(seg.Like, func(l engine.Affix) bool { return l.Within(a) }) {
 		return yes, nil
 	}
 	if strings.Contains(a.Prefix+a.Suffix, "/") ||
-		slices.ContainsFunc(seg.Like, func(l engine.Affix) bool { return excludes(l, a) }) ||
-		slices.ContainsFunc(seg.NotLike, func(n engine.Affix) bool { return implies(a, n) }) {
+		slices.ContainsFunc(seg.Like, a.Apart) ||
+		slices.ContainsFunc(seg.NotLike, a.Within) {
 		return no, nil
 	}
 	return maybe, &split{segment: c.free, affix: a}
-}
-
-// implies tells whether every word like a is like b.
-func implies(a, b engine.Affix) bool {
-	return strings.HasPrefix(a.Prefix, b.Prefix) && strings.HasSuffix(a.Suffix, b.Suffix)
-}
-
-// excludes tells whether no word is like both.
-func excludes(a, b engine.Affix) bool {
-	return !strings.HasPrefix(a.Prefix, b.Prefix) && !strings.HasPrefix(b.Prefix, a.Prefix) ||
-		!strings.HasSuffix(a.Suffix, b.Suffix) && !strings.HasSuffix(b.Suffix, a.Suffix)
 }
 
 // hasPrefix tells whether a text begins with a string.
