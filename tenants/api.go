@@ -43,6 +43,8 @@ type API struct {
 	Routes []Route `json:"routes,omitempty"`
 	// Upstream is where `regent serve` sends allowed requests.
 	Upstream string `json:"upstream,omitempty"`
+	// Version counts changes of the record, for conditional writes; 0 in a workspace.
+	Version int64 `json:"version,omitempty"`
 }
 
 // Cache is how API Gateway caches the authorizer's replies.
