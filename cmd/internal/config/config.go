@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -36,26 +37,38 @@ type Config struct {
 
 // Store names where tenants and their rules are.
 type Store struct {
-	// Scheme is "dir".
+	// Scheme is SchemeDir or SchemeDynamoDB.
 	Scheme string
-	// Name is the directory, relative to the working directory or absolute.
+	// Name is the directory, relative to the working directory or absolute; or the
+	// name of the table.
 	Name string
 }
+
+// The schemes of stores.
+const (
+	SchemeDir      = "dir"
+	SchemeDynamoDB = "dynamodb"
+)
 
 // String returns the form that ParseStore reads.
 func (s Store) String() string { return s.Scheme + ":" + s.Name }
 
 // schemes are the stores that this build has, as an operator writes them.
-func schemes() []string { return []string{"dir:PATH"} }
+func schemes() []string { return []string{"dir:PATH", "dynamodb:TABLE"} }
+
+// tableName is what DynamoDB takes as the name of a table.
+var tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
 
 // ParseStore reads SCHEME:NAME.
 func ParseStore(s string) (Store, error) {
 	scheme, name, ok := strings.Cut(s, ":")
-	if !ok || scheme != "dir" {
+	switch {
+	case !ok || (scheme != SchemeDir && scheme != SchemeDynamoDB):
 		return Store{}, fmt.Errorf("%q is not a store that this build knows: use %s", s, strings.Join(schemes(), " or "))
-	}
-	if name == "" {
+	case scheme == SchemeDir && name == "":
 		return Store{}, fmt.Errorf("%q names no directory: use dir:PATH", s)
+	case scheme == SchemeDynamoDB && !tableName.MatchString(name):
+		return Store{}, fmt.Errorf("%q names no table: its name has 3 to 255 letters, digits, hyphens, underscores and dots", s)
 	}
 	return Store{Scheme: scheme, Name: name}, nil
 }

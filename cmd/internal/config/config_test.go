@@ -44,6 +44,11 @@ func TestFromEnviron(t *testing.T) {
 			environ: []string{"REGENT_STORE=dir:/srv/a:b"},
 			want:    config.Config{Store: config.Store{Scheme: "dir", Name: "/srv/a:b"}, EvalTimeout: 50 * time.Millisecond},
 		},
+		{
+			name:    "a table",
+			environ: []string{"REGENT_STORE=dynamodb:regent-prod_1.2"},
+			want:    config.Config{Store: config.Store{Scheme: "dynamodb", Name: "regent-prod_1.2"}, EvalTimeout: 50 * time.Millisecond},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,6 +77,8 @@ func TestFromEnvironRefuses(t *testing.T) {
 		{"unknown store", []string{"REGENT_STORE=s3:bucket"}, []string{`"s3:bucket" is not a store that this build knows: use dir:PATH`}},
 		{"no scheme", []string{"REGENT_STORE=workspace"}, []string{"use dir:PATH"}},
 		{"no directory", []string{"REGENT_STORE=dir:"}, []string{"names no directory"}},
+		{"no table", []string{"REGENT_STORE=dynamodb:"}, []string{`"dynamodb:" names no table`}},
+		{"no name of a table", []string{"REGENT_STORE=dynamodb:a table"}, []string{"names no table: its name has 3 to 255"}},
 		{"misspelt", []string{dir, "REGENT_EVAL_TIME=1s"}, []string{"REGENT_EVAL_TIME is not a setting: did you mean REGENT_EVAL_TIMEOUT?"}},
 		{"lower case", []string{dir, "REGENT_log_level=debug"}, []string{"did you mean REGENT_LOG_LEVEL?"}},
 		{"no duration", []string{dir, "REGENT_EVAL_TIMEOUT=50"}, []string{`REGENT_EVAL_TIMEOUT: "50" is not a duration such as 50ms`}},
