@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,9 +15,6 @@ const (
 	exitNo      = 1
 	exitTrouble = 2
 )
-
-// storeVariable names the store where --store does not.
-const storeVariable = "REGENT_STORE"
 
 // cli is one run of the program: what it reads and writes, and the flags that every
 // verb has.
@@ -65,7 +60,7 @@ func (c *cli) root() *cobra.Command {
 	words := strings.NewReplacer("[command]", "VERB", "Available Commands", "Verbs")
 	root.SetUsageTemplate(words.Replace(root.UsageTemplate()))
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "write JSON for machines")
-	root.PersistentFlags().StringVar(&c.store, "store", "", "the workspace, as dir:PATH (default $"+storeVariable+", else dir:.)")
+	root.PersistentFlags().StringVar(&c.store, "store", "", "the store: dir:PATH, a workspace, or dynamodb:TABLE (default $"+storeVariable+", else dir:.)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	root.AddCommand(
 		c.initCommand(), c.serveCommand(), c.demoCommand(), c.tokenCommand(),
@@ -123,24 +118,4 @@ func unknownVerb(cmd *cobra.Command, args []string) error {
 // directories completes a directory.
 func directories(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveFilterDirs
-}
-
-// location is the directory that the flags and arguments name. An argument says
-// more than the environment, and contradicts --store.
-func (c *cli) location(cmd *cobra.Command, args []string) (string, error) {
-	switch {
-	case len(args) > 0 && c.store != "":
-		return "", usage(cmd, fmt.Errorf("the workspace is given twice: %s and --store %s", args[0], c.store))
-	case len(args) > 0:
-		return args[0], nil
-	}
-	text := cmp.Or(c.store, os.Getenv(storeVariable), "dir:.")
-	scheme, path, ok := strings.Cut(text, ":")
-	if !ok || scheme != "dir" || path == "" {
-		return "", &failure{
-			err:   fmt.Errorf("%q is not a store that this build knows", text),
-			hints: []string{"it knows dir:PATH, a workspace in a directory"},
-		}
-	}
-	return path, nil
 }

@@ -17,7 +17,7 @@ func (c *cli) completeFlag(cmd *cobra.Command, flag string, values func() []stri
 // tenantIDs are the tenants of the workspace that the flags and the environment name;
 // nothing if it cannot be read, for a completion has nowhere to say why.
 func (c *cli) tenantIDs() []string {
-	path, err := c.location(nil, nil)
+	path, err := c.location(&cobra.Command{}, nil)
 	if err != nil {
 		return nil
 	}
