@@ -1,0 +1,5 @@
+# control: trivial policy
+package authz
+
+default allow := false
+allow if input.x == 1

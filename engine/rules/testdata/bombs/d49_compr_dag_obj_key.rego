@@ -1,0 +1,48 @@
+# comprehension DAG as object key (hash cached?)
+package authz
+
+allow if {
+ a0 := json.unmarshal("[1]")
+ a1 := [x | x := a0; some j in [1,2]]
+ a2 := [x | x := a1; some j in [1,2]]
+ a3 := [x | x := a2; some j in [1,2]]
+ a4 := [x | x := a3; some j in [1,2]]
+ a5 := [x | x := a4; some j in [1,2]]
+ a6 := [x | x := a5; some j in [1,2]]
+ a7 := [x | x := a6; some j in [1,2]]
+ a8 := [x | x := a7; some j in [1,2]]
+ a9 := [x | x := a8; some j in [1,2]]
+ a10 := [x | x := a9; some j in [1,2]]
+ a11 := [x | x := a10; some j in [1,2]]
+ a12 := [x | x := a11; some j in [1,2]]
+ a13 := [x | x := a12; some j in [1,2]]
+ a14 := [x | x := a13; some j in [1,2]]
+ a15 := [x | x := a14; some j in [1,2]]
+ a16 := [x | x := a15; some j in [1,2]]
+ a17 := [x | x := a16; some j in [1,2]]
+ a18 := [x | x := a17; some j in [1,2]]
+ a19 := [x | x := a18; some j in [1,2]]
+ a20 := [x | x := a19; some j in [1,2]]
+ a21 := [x | x := a20; some j in [1,2]]
+ a22 := [x | x := a21; some j in [1,2]]
+ a23 := [x | x := a22; some j in [1,2]]
+ a24 := [x | x := a23; some j in [1,2]]
+ a25 := [x | x := a24; some j in [1,2]]
+ a26 := [x | x := a25; some j in [1,2]]
+ a27 := [x | x := a26; some j in [1,2]]
+ a28 := [x | x := a27; some j in [1,2]]
+ a29 := [x | x := a28; some j in [1,2]]
+ a30 := [x | x := a29; some j in [1,2]]
+ a31 := [x | x := a30; some j in [1,2]]
+ a32 := [x | x := a31; some j in [1,2]]
+ a33 := [x | x := a32; some j in [1,2]]
+ a34 := [x | x := a33; some j in [1,2]]
+ a35 := [x | x := a34; some j in [1,2]]
+ a36 := [x | x := a35; some j in [1,2]]
+ a37 := [x | x := a36; some j in [1,2]]
+ a38 := [x | x := a37; some j in [1,2]]
+ a39 := [x | x := a38; some j in [1,2]]
+ a40 := [x | x := a39; some j in [1,2]]
+ o := {a40: 1}
+ count(o) == 9
+}

@@ -1,0 +1,5 @@
+# 60 nested "some in" comprehensions
+package authz
+
+x := [y0|some y0 in [y1|some y1 in [y2|some y2 in [y3|some y3 in [y4|some y4 in [y5|some y5 in [y6|some y6 in [y7|some y7 in [y8|some y8 in [y9|some y9 in [y10|some y10 in [y11|some y11 in [y12|some y12 in [y13|some y13 in [y14|some y14 in [y15|some y15 in [y16|some y16 in [y17|some y17 in [y18|some y18 in [y19|some y19 in [y20|some y20 in [y21|some y21 in [y22|some y22 in [y23|some y23 in [y24|some y24 in [y25|some y25 in [y26|some y26 in [y27|some y27 in [y28|some y28 in [y29|some y29 in [y30|some y30 in [y31|some y31 in [y32|some y32 in [y33|some y33 in [y34|some y34 in [y35|some y35 in [y36|some y36 in [y37|some y37 in [y38|some y38 in [y39|some y39 in [y40|some y40 in [y41|some y41 in [y42|some y42 in [y43|some y43 in [y44|some y44 in [y45|some y45 in [y46|some y46 in [y47|some y47 in [y48|some y48 in [y49|some y49 in [y50|some y50 in [y51|some y51 in [y52|some y52 in [y53|some y53 in [y54|some y54 in [y55|some y55 in [y56|some y56 in [y57|some y57 in [y58|some y58 in [y59|some y59 in [1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]
+allow if x == 1
