@@ -94,13 +94,21 @@ func stub() tenants.Bundle {
 // inspect compiles the platform's rules and every tenant's. Bundles that several
 // tenants share are compiled once.
 func inspect(ctx context.Context, s *dir.Snapshot) (inspection, error) {
-	found := inspection{Read: true, APIs: len(s.APIs()), Parts: []part{}, Problems: []problem{}, Warnings: []string{}, Cache: []cacheReport{}}
+	var warnings []string
 	for _, w := range s.Warnings() {
-		found.Warnings = append(found.Warnings, w.String())
+		warnings = append(warnings, w.String())
 	}
 	if s.Schema() == nil {
-		found.Warnings = append(found.Warnings, "schema/input.json: there is none, so nobody checks what rules read of the input")
+		warnings = append(warnings, "schema/input.json: there is none, so nobody checks what rules read of the input")
 	}
+	found, err := inspectRules(ctx, s)
+	found.Warnings = append(found.Warnings, warnings...)
+	return found, err
+}
+
+// inspectRules is inspect for whatever rules come from.
+func inspectRules(ctx context.Context, s rulebook) (inspection, error) {
+	found := inspection{Read: true, APIs: len(s.APIs()), Parts: []part{}, Problems: []problem{}, Warnings: []string{}, Cache: []cacheReport{}}
 	platform := s.PlatformBundle()
 	ps, err := compileProblems(ctx, s, stub(), tenants.Bundle{}, "")
 	if err != nil {
@@ -146,14 +154,26 @@ func (found *inspection) add(p part, ps []problem) {
 // evaluates them, and if those are fine, with its tests. at is the directory of the
 // bundle in the workspace; tests is the bundle whose tests count, empty for the
 // platform's.
-func compileProblems(ctx context.Context, s *dir.Snapshot, b, tests tenants.Bundle, at string) ([]problem, error) {
+func compileProblems(ctx context.Context, s rulebook, b, tests tenants.Bundle, at string) ([]problem, error) {
+	found, err := ruleProblems(ctx, s, b, at)
+	if err != nil || len(found) > 0 {
+		return found, err
+	}
+	_, err = ruletest.Run(ctx, s.PlatformBundle(), tests, ruletest.Options{Run: "^$", Dir: at})
+	return problemsOf(ctx, err, at, func(file string) string { return file })
+}
+
+// ruleProblems returns what is wrong with a bundle's rules as the function evaluates
+// them.
+func ruleProblems(ctx context.Context, s rulebook, b tenants.Bundle, at string) ([]problem, error) {
 	platform := s.PlatformBundle()
 	_, err := rules.Compile(ctx, platform, b, rules.Options{Schema: s.Schema()})
-	own := func(file string) string { return inWorkspace(file, at, b, platform) }
-	if err == nil {
-		_, err = ruletest.Run(ctx, platform, tests, ruletest.Options{Run: "^$", Dir: at})
-		own = func(file string) string { return file }
-	}
+	return problemsOf(ctx, err, at, func(file string) string { return inWorkspace(file, at, b, platform) })
+}
+
+// problemsOf are the problems that an error of compiling is about. own is a file's path
+// in the workspace.
+func problemsOf(ctx context.Context, err error, at string, own func(file string) string) ([]problem, error) {
 	if err == nil {
 		return nil, nil
 	}

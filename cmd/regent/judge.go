@@ -11,12 +11,27 @@ import (
 	"regent/engine"
 	"regent/engine/rules"
 	"regent/tenants"
-	"regent/tenants/dir"
 )
 
-// judge asks a workspace's rules about whole routes, for sample callers.
+// rulebook is what rules are judged in: a workspace as it is, or a table as it would
+// be. It does not change.
+type rulebook interface {
+	tenants.Store
+	// APIs and Tenants are sorted by id.
+	APIs() []tenants.API
+	Tenants() []tenants.Tenant
+	// TenantBundle is the policy of a tenant, or an error that wraps
+	// tenants.ErrNotFound.
+	TenantBundle(id string) (tenants.Bundle, error)
+	// PlatformBundle has the files platform/ and lib/.
+	PlatformBundle() tenants.Bundle
+	// Schema is the input document's JSON schema, or nil.
+	Schema() []byte
+}
+
+// judge asks the rules of a rulebook about whole routes, for sample callers.
 type judge struct {
-	snapshot *dir.Snapshot
+	snapshot rulebook
 	policies *rules.Engine
 	prover   *prover
 	// stage is the stage that requests are sent to.
@@ -25,7 +40,7 @@ type judge struct {
 	patience time.Duration
 }
 
-func newJudge(s *dir.Snapshot, stage string, patience time.Duration) (*judge, error) {
+func newJudge(s rulebook, stage string, patience time.Duration) (*judge, error) {
 	policies, err := rules.New(rules.Config{Store: s, Timeout: patience})
 	if err != nil {
 		return nil, err
@@ -357,7 +372,7 @@ func routeName(methods []string, all []string, r tenants.Route) string {
 }
 
 // places are the limits' places in the workspace.
-func places(limits []engine.Limit, t tenants.Tenant, s *dir.Snapshot) []engine.Limit {
+func places(limits []engine.Limit, t tenants.Tenant, s rulebook) []engine.Limit {
 	own, err := s.TenantBundle(t.ID)
 	if err != nil {
 		return limits

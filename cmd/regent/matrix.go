@@ -16,7 +16,6 @@ import (
 	"regent/engine"
 	"regent/engine/rules"
 	"regent/tenants"
-	"regent/tenants/dir"
 )
 
 // matrixFlags are the flags of `regent matrix`.
@@ -194,7 +193,7 @@ func openAgainst(f matrixFlags, patience time.Duration) (*judge, error) {
 
 // choose returns the tenants and APIs to show: those that the flags name, else the
 // active tenants and the APIs with routes.
-func (f matrixFlags) choose(s *dir.Snapshot) (chosen []tenants.Tenant, apis []tenants.API, err error) {
+func (f matrixFlags) choose(s rulebook) (chosen []tenants.Tenant, apis []tenants.API, err error) {
 	for _, t := range s.Tenants() {
 		if t.Status == tenants.Active {
 			chosen = append(chosen, t)
@@ -230,7 +229,7 @@ func (f matrixFlags) choose(s *dir.Snapshot) (chosen []tenants.Tenant, apis []te
 
 // gone names the tenants and APIs of a workspace that another has no more, as far as
 // the flags do not leave them out.
-func (f matrixFlags) gone(old, now *dir.Snapshot) (names []string) {
+func (f matrixFlags) gone(old, now rulebook) (names []string) {
 	for _, a := range old.APIs() {
 		if !slices.ContainsFunc(now.APIs(), func(n tenants.API) bool { return n.ID == a.ID }) && f.api == "" {
 			names = append(names, "API "+a.ID)

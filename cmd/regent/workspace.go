@@ -57,7 +57,7 @@ func isEmpty(path string) bool {
 }
 
 // tenantNamed finds a tenant, or says which one might be meant.
-func tenantNamed(s *dir.Snapshot, id string) (tenants.Tenant, error) {
+func tenantNamed(s rulebook, id string) (tenants.Tenant, error) {
 	var ids []string
 	for _, t := range s.Tenants() {
 		if t.ID == id {
