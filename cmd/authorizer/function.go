@@ -35,6 +35,7 @@ type function struct {
 	authorizer *engine.Authorizer
 	decisions  *decisionLog
 	messages   *slog.Logger
+	metrics    *metrics // nil for none
 	margin     time.Duration
 }
 
@@ -44,6 +45,9 @@ func (f *function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	out := f.decide(ctx, event)
 	if err := f.decisions.write(out.Record); err != nil {
 		f.messages.Error("decision not logged", "decision_id", out.Record.DecisionID, "error", err.Error())
+	}
+	if err := f.metrics.tick(f.authorizer.Now()); err != nil {
+		f.messages.Error("metrics not written", "error", err.Error())
 	}
 	var unauthorized *engine.Unauthorized
 	switch {

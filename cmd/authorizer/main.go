@@ -3,7 +3,7 @@
 //
 // It is configured by REGENT_ variables (DESIGN.md §12). Standard output has one
 // JSON line for each decision and nothing else; standard error has operational
-// messages, as JSON too. A configuration or a store that cannot be used ends the
+// messages and metrics, as JSON too. A configuration or a store that cannot be used ends the
 // process before it takes an event.
 package main
 
@@ -14,12 +14,15 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"regent/cmd/internal/assemble"
 	"regent/cmd/internal/config"
 	"regent/engine"
+	"regent/engine/identity"
 	"regent/tenants"
 	"regent/tenants/dir"
 )
@@ -41,6 +44,7 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
+	stderr = &serial{w: stderr}
 	messages := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: c.LogLevel}))
 	store, err := open(c.Store)
 	if err != nil {
@@ -57,6 +61,8 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 	if err != nil {
 		return nil, err
 	}
+	counts := newMetrics(stderr, environment(environ, "AWS_LAMBDA_FUNCTION_NAME"), time.Now())
+	countIdentity(counts, authorizer.Identity)
 	if c.AllowPrivate {
 		messages.Warn("identity providers may be at private addresses and without TLS: REGENT_ALLOW_PRIVATE_PROVIDERS is for development")
 	}
@@ -65,8 +71,44 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 		authorizer: authorizer,
 		decisions:  &decisionLog{w: stdout, id: assemble.NewID()},
 		messages:   messages,
+		metrics:    counts,
 		margin:     defaultMargin,
 	}, nil
+}
+
+// environment returns the value of a variable; "" if there is none.
+func environment(environ []string, name string) string {
+	for _, entry := range environ {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// countIdentity adds the metrics of a verifier that counts.
+func countIdentity(m *metrics, verifier engine.Verifier) {
+	v, ok := verifier.(interface{ Stats() identity.Stats })
+	if !ok {
+		return
+	}
+	m.count("ProviderRequests", func() uint64 { return v.Stats().Requests })
+	m.count("ProviderFailures", func() uint64 { return v.Stats().Failures })
+	m.count("UnusableKeys", func() uint64 { return v.Stats().UnusableKeys })
+	m.count("KeysInHeader", func() uint64 { return v.Stats().KeysInHeader })
+}
+
+// serial keeps the lines of several writers whole.
+type serial struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write writes p in one piece.
+func (s *serial) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
 }
 
 func open(s config.Store) (tenants.Store, error) {
