@@ -7,13 +7,43 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+
+	"regent/tenants"
 )
 
 const maxURLPath = 512 // bytes
 
+// CheckProvider reports the URLs of a provider that no Verifier with this setting of
+// Config.AllowPrivate will ever ask, each as a *tenants.FieldError, joined: those that
+// are not https, have user information or another port than 443, or whose host is an
+// IP address in any spelling or a name that is not public. It opens no connection: a name
+// that leads to a private address is found only when it is dialled. No URL is repeated
+// with its user information or query.
+func CheckProvider(p tenants.Provider, allowPrivate bool) error {
+	var found []error
+	check := func(field, url string) {
+		if _, err := checkURL(url, allowPrivate); err != nil {
+			found = append(found, &tenants.FieldError{Field: field, Message: err.Error()})
+		}
+	}
+	switch {
+	case p.Introspection != "":
+		check("introspection", p.Introspection)
+	case p.JWKS.Discovery && strings.ContainsAny(p.Issuer, "?#"):
+		found = append(found, &tenants.FieldError{Field: "issuer", Message: errNoDocument.Error()})
+	case p.JWKS.Discovery:
+		check("issuer", discoveryURL(p.Issuer))
+	case p.JWKS.URL != "":
+		check("jwks", p.JWKS.URL)
+	}
+	return errors.Join(found...)
+}
+
+func (f *fetcher) checkURL(s string) (*url.URL, error) { return checkURL(s, f.allowPrivate) }
+
 // checkURL refuses, before any name is looked up, URLs that no public provider has.
-// What the name then resolves to is judged by checkAddress, when it is dialled.
-func (f *fetcher) checkURL(s string) (*url.URL, error) {
+// What the name then resolves to is judged by control, when it is dialled.
+func checkURL(s string, allowPrivate bool) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
 		return nil, errors.New("the provider's URL cannot be parsed")
@@ -22,7 +52,7 @@ func (f *fetcher) checkURL(s string) (*url.URL, error) {
 		return nil, fmt.Errorf("the provider at %s: %s", place(u), why)
 	}
 	switch {
-	case u.Scheme != "https" && !(u.Scheme == "http" && f.allowPrivate):
+	case u.Scheme != "https" && !(u.Scheme == "http" && allowPrivate):
 		return fail("only https is allowed")
 	case u.User != nil:
 		return fail("its URL has user information")
@@ -32,7 +62,7 @@ func (f *fetcher) checkURL(s string) (*url.URL, error) {
 		return fail("its URL has no host")
 	case len(u.EscapedPath()) > maxURLPath:
 		return fail("the path of its URL is too long")
-	case f.allowPrivate:
+	case allowPrivate:
 		return u, nil
 	case u.Port() != "" && u.Port() != "443":
 		return fail("only port 443 is allowed")

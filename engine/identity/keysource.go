@@ -113,13 +113,17 @@ func (s *keySources) parse(b []byte) (*keySet, error) {
 	return set, err
 }
 
+var errNoDocument = errors.New("an issuer with a query or a fragment has no discovery document")
+
+func discoveryURL(issuer string) string { return strings.TrimSuffix(issuer, "/") + wellKnown }
+
 // discover reads jwks_uri from an issuer's discovery document, which must be of that
 // very issuer (OpenID Connect Discovery 1.0 §4.3).
 func (s *keySources) discover(ctx context.Context, issuer string) (string, error) {
 	if strings.ContainsAny(issuer, "?#") {
-		return "", errors.New("an issuer with a query or a fragment has no discovery document")
+		return "", errNoDocument
 	}
-	b, err := s.fetcher.get(ctx, strings.TrimSuffix(issuer, "/")+wellKnown, maxKeySet)
+	b, err := s.fetcher.get(ctx, discoveryURL(issuer), maxKeySet)
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,42 +18,49 @@ import (
 	"regent/tenants"
 )
 
+// urlCase is one entry of testdata/identity/urls.yaml, which explains the fields.
+type urlCase struct {
+	URL  string `yaml:"url"`
+	Want string `yaml:"want"`
+}
+
 func TestCheckURL(t *testing.T) { // NET-01
 	t.Parallel()
-	refused := []string{
-		"http://idp.acme.example/keys", "ftp://idp.acme.example", "file:///etc/passwd", "gopher://idp.acme.example",
-		"https://127.0.0.1/", "https://[::1]/", "https://2130706433/", "https://0x7f000001/", "https://0x7f.1/", "https://127.1/",
-		"https://0177.0.0.1/", "https://localhost/", "https://foo.localhost/", "https://localhost./", "https://169.254.169.254/latest",
-		"https://[fd00:ec2::254]/", "https://10.0.0.1/", "https://100.64.0.1/", "https://0.0.0.0/", "https://[::ffff:127.0.0.1]/",
-		"https://[::ffff:7f00:1]/", "https://user@idp.acme.example/", "https://user:pass@idp.acme.example/", "https://idp.acme.example:22/",
-		"https://idp.acme.example:8443/", "https://idp.acme.example/#x", "https://idp.acme.example#", "https://idp", "https://", "https:idp.acme.example",
-		"//idp.acme.example", "idp.acme.example", "", "https://idp.acme.example./", "https://idp..example/", "https://.example/", "https://ïdp.example/",
-		"https://idp%2eacme.example/", "https://idp.acme.example/" + strings.Repeat("p", 512), "https://a b.example/", "https://idp.acme.example:443:443/",
-	}
-	f := newFetcher(Config{}, &counters{})
-	for _, u := range refused {
-		if _, err := f.checkURL(u); err == nil {
-			t.Errorf("%q is accepted", u)
+	cases := loadCases(t, "urls.yaml", func(c urlCase) string { return c.URL })
+	cases = append(cases, urlCase{URL: "https://idp.acme.example/" + strings.Repeat("p", 512), Want: "never"}, urlCase{Want: "never"})
+	for _, c := range cases {
+		for _, private := range []bool{false, true} {
+			want := c.Want == "public" || c.Want == "private" && private
+			if _, err := checkURL(c.URL, private); (err == nil) != want {
+				t.Errorf("%q with private providers allowed %v: %v, want accepted %v", c.URL, private, err, want)
+			}
 		}
 	}
-	for _, u := range []string{
-		"https://idp.acme.example", "https://idp.acme.example/keys?x=1", "https://idp.acme.example:443/", "HTTPS://IDP.ACME.EXAMPLE/",
-		"https://xn--idp-1ya.example/", "https://3com.example/",
-	} {
-		if _, err := f.checkURL(u); err != nil {
-			t.Errorf("%q is refused: %v", u, err)
+}
+
+// A provider is refused where it is written for what a Verifier would not ask.
+func TestCheckProvider(t *testing.T) { // NET-01
+	t.Parallel()
+	for _, c := range loadCases(t, "urls.yaml", func(c urlCase) string { return c.URL }) {
+		for field, p := range map[string]tenants.Provider{
+			"issuer":        {Issuer: c.URL, JWKS: tenants.KeySource{Discovery: true}},
+			"jwks":          {Issuer: "anything", JWKS: tenants.KeySource{URL: c.URL}},
+			"introspection": {Introspection: c.URL, Issuer: "anything"},
+		} {
+			want := c.Want == "public" && (field != "issuer" || !strings.Contains(c.URL, "?"))
+			err := CheckProvider(p, false)
+			var at *tenants.FieldError
+			if (err == nil) != want || err != nil && (!errors.As(err, &at) || at.Field != field) {
+				t.Errorf("%s %q: %v, want accepted %v", field, c.URL, err, want)
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s: the password of the URL is in %v", field, err)
+			}
 		}
 	}
-	lax := newFetcher(Config{AllowPrivate: true}, &counters{})
-	for _, u := range []string{"http://127.0.0.1:8080/keys", "http://localhost:3000", "https://[::1]:1/"} {
-		if _, err := lax.checkURL(u); err != nil {
-			t.Errorf("with private providers allowed, %q is refused: %v", u, err)
-		}
-	}
-	for _, u := range []string{"file:///etc/passwd", "http://u@127.0.0.1/", "http:///keys", "http://127.0.0.1/#x"} {
-		if _, err := lax.checkURL(u); err == nil {
-			t.Errorf("with private providers allowed, %q is accepted", u)
-		}
+	inline := tenants.Provider{Issuer: "http://10.0.0.1", JWKS: tenants.KeySource{Inline: []byte(`{}`)}}
+	if err := CheckProvider(inline, false); err != nil {
+		t.Errorf("an issuer that nobody asks: %v", err)
 	}
 }
 
