@@ -64,9 +64,8 @@ func (f finding) place() string {
 	return fmt.Sprintf("%s:%d: ", f.File, f.Line)
 }
 
-// cacheReports judges every API with a cache for every tenant that it serves. path is
-// where the workspace's sample callers are.
-func (j *judge) cacheReports(ctx context.Context, path string) ([]cacheReport, error) {
+// cacheReports judges every API with a cache for every tenant that it serves.
+func (j *judge) cacheReports(ctx context.Context, samples samples) ([]cacheReport, error) {
 	reports := []cacheReport{}
 	for _, api := range j.snapshot.APIs() {
 		if api.Cache.TTL <= 0 {
@@ -76,7 +75,7 @@ func (j *judge) cacheReports(ctx context.Context, path string) ([]cacheReport, e
 			if t.Status != tenants.Active || !recognises(api, t) {
 				continue
 			}
-			callers, err := callersOf(path, "", t.ID)
+			callers, err := samples(t.ID)
 			if err != nil {
 				return nil, err
 			}

@@ -56,6 +56,14 @@ type sampleCallers struct {
 	Callers []sampleCaller
 }
 
+// samples finds a tenant's sample callers.
+type samples func(tenant string) (sampleCallers, error)
+
+// samplesAt are the sample callers of the workspace at a directory.
+func samplesAt(path string) samples {
+	return func(tenant string) (sampleCallers, error) { return callersOf(path, "", tenant) }
+}
+
 // nobody is the caller to judge rules for when there are no samples.
 func nobody() sampleCallers {
 	return sampleCallers{Callers: []sampleCaller{{Name: "a caller without claims", Subject: "somebody"}}}

@@ -90,14 +90,21 @@ func checkWorkspace(cmd *cobra.Command, path string, f checkFlags) (inspection, 
 	if err != nil {
 		return found, err
 	}
-	if found.Cache, err = j.cacheReports(cmd.Context(), path); err != nil {
+	reports, err := j.cacheReports(cmd.Context(), samplesAt(path))
+	if err != nil {
 		return found, err
 	}
-	for _, r := range found.Cache {
-		found.Complete = found.Complete && r.Exact
-		found.OK = found.OK && len(r.Errors) == 0 && (r.Exact || f.allowIncomplete)
-	}
+	found.addCache(reports, f.allowIncomplete)
 	return found, nil
+}
+
+// addCache adds cache reports and what they mean for the verdict.
+func (found *inspection) addCache(reports []cacheReport, allowIncomplete bool) {
+	found.Cache = append(found.Cache, reports...)
+	for _, r := range reports {
+		found.Complete = found.Complete && r.Exact
+		found.OK = found.OK && len(r.Errors) == 0 && (r.Exact || allowIncomplete)
+	}
 }
 
 func (c *cli) showChecks(found inspection) {

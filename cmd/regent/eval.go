@@ -88,9 +88,12 @@ const patience = time.Second
 
 // settings reads the REGENT_ variables that bear on decisions, as strictly as the
 // function does.
-func settings(path string) (config.Config, error) {
+func settings(path string) (config.Config, error) { return settingsWith("dir:" + path) }
+
+// settingsWith is settings for a store as --store names it.
+func settingsWith(store string) (config.Config, error) {
 	environ := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, storeVariable+"=") })
-	conf, err := config.FromEnviron(append(environ, storeVariable+"=dir:"+path))
+	conf, err := config.FromEnviron(append(environ, storeVariable+"="+store))
 	if err != nil {
 		return conf, &failure{err: err, hints: []string{"these are settings of the function, which decisions here follow"}}
 	}

@@ -161,14 +161,7 @@ func (c *cli) matrix(ctx context.Context, path string, f matrixFlags) error {
 			if err != nil {
 				return err
 			}
-			m.Tables = append(m.Tables, table)
-			for _, row := range table.Rows {
-				for _, cell := range row.Cells {
-					if cell.Change != "" {
-						m.Changes[cell.Change]++
-					}
-				}
-			}
+			m.add(table)
 		}
 	}
 	if c.json {
@@ -176,6 +169,18 @@ func (c *cli) matrix(ctx context.Context, path string, f matrixFlags) error {
 	}
 	c.showMatrix(m, f)
 	return nil
+}
+
+// add adds a table and counts what has changed in it.
+func (m *matrix) add(table matrixTable) {
+	m.Tables = append(m.Tables, table)
+	for _, row := range table.Rows {
+		for _, cell := range row.Cells {
+			if cell.Change != "" {
+				m.Changes[cell.Change]++
+			}
+		}
+	}
 }
 
 // openAgainst opens the workspace to compare with.
