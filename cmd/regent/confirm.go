@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -23,12 +24,29 @@ func (c *cli) confirm(ctx context.Context, question string, yes bool) error {
 	if yes {
 		return nil
 	}
-	in, ok := c.stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
+	answer, err := c.ask(ctx, question)
+	switch {
+	case errors.Is(err, errNobody):
 		return &failure{
-			err:   errors.New("nothing was changed: standard input is not a terminal, so nobody can be asked to go on"),
+			err:   fmt.Errorf("nothing was changed: %w", err),
 			hints: []string{"--yes goes on without asking"},
 		}
+	case err == nil && !answer:
+		c.say("nothing was changed")
+		return exitStatus(exitNo)
+	}
+	return err
+}
+
+// errNobody is the error of a question without a terminal.
+var errNobody = errors.New("standard input is not a terminal, so nobody can be asked to go on")
+
+// ask asks a person a question and reports whether the answer is yes. The error is
+// errNobody if there is nobody to ask.
+func (c *cli) ask(ctx context.Context, question string) (yes bool, err error) {
+	in, ok := c.stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return false, errNobody
 	}
 	_, _ = c.err.Write([]byte(printable(question) + " [y/N] ")) // a terminal that is gone answers nothing
 	answered := make(chan string, 1)
@@ -38,12 +56,8 @@ func (c *cli) confirm(ctx context.Context, question string, yes bool) error {
 	}()
 	select {
 	case answer := <-answered:
-		if answer == "y" || answer == "yes" {
-			return nil
-		}
-		c.say("nothing was changed")
-		return exitStatus(exitNo)
+		return answer == "y" || answer == "yes", nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 }
