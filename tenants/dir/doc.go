@@ -10,6 +10,10 @@
 // Open gives a Store over a directory: the newest good Snapshot, swapped atomically
 // by Reload or Watch. A broken save leaves the last good Snapshot in force.
 //
+// ReadTenant, ReadAPI and ReadAPIs read single files, and FormatTenant, FormatAPI and
+// FormatAPIs make files of records, for those who move records between a workspace and
+// another store.
+//
 // The package does not know Rego: it hands out policy files as they are, and a
 // caller who wants to compile them before they come into force sets Store.Check.
 // It does not resolve env: and file: secrets, opens no network connection, follows

@@ -49,6 +49,7 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("API %q: %v", a.ID, err)
 			}
 		}
+		checkFormat(t, snapshot)
 		for _, one := range snapshot.Tenants() {
 			b, err := snapshot.TenantBundle(one.ID)
 			if one.Validate() != nil || err != nil || b.Digest() != one.Revision || one.ID != "acme" {

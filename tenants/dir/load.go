@@ -100,22 +100,10 @@ func (l *loading) readAPIs() {
 	for i, r := range d.readAPIs(root) {
 		reg := placed[tenants.API]{value: r.api, doc: d, at: fmt.Sprintf("apis[%d]", i)}
 		if r.spec != "" {
-			reg.value.Routes = l.readSpec(reg, r.spec)
+			reg.value.Routes = l.routes(reg, r.spec)
 		}
 		l.regs = append(l.regs, reg)
 	}
-}
-
-func (l *loading) readSpec(reg placed[tenants.API], p string) []tenants.Route {
-	switch l.look(p) {
-	case absent:
-		reg.fail("routes", "write a list for routes in this file", "there is no file %q in the workspace", p)
-	case directory:
-		reg.fail("routes", "", "%q is a directory", p)
-	case file:
-		return l.spec(p)
-	}
-	return nil
 }
 
 func (l *loading) readTenants() {

@@ -16,6 +16,19 @@ import (
 // anyMethod is how API Gateway writes ANY in the documents that it exports.
 const anyMethod = "x-amazon-apigateway-any-method"
 
+// routes reads the routes of the document that an API names.
+func (f *files) routes(reg placed[tenants.API], p string) []tenants.Route {
+	switch f.look(p) {
+	case absent:
+		reg.fail("routes", "write a list for routes in this file", "there is no file %q in the workspace", p)
+	case directory:
+		reg.fail("routes", "", "%q is a directory", p)
+	case file:
+		return f.spec(p)
+	}
+	return nil
+}
+
 // spec reads the routes of an OpenAPI 3 document. Server URLs are not looked at:
 // the stage and a custom domain's base path are not part of a route.
 func (f *files) spec(p string) []tenants.Route {
