@@ -12,9 +12,8 @@ BUILD := CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -tags lambd
 
 # How long `make fuzz` fuzzes each target.
 FUZZTIME ?= 60s
-# Which benchmarks `make bench` runs, and where.
-BENCH ?= .
-PKG ?= ./...
+# The page whose table of budgets `make bench` replaces; empty to print it.
+PAGE ?=
 # The workspace that `make package` puts beside the function.
 WORKSPACE ?= policies
 
@@ -50,8 +49,8 @@ package: build ## put the arm64 function and WORKSPACE into dist/package, as tem
 fuzz: ## fuzz every target for FUZZTIME (60s)
 	@FUZZTIME=$(FUZZTIME) .ci/test fuzz
 
-bench: ## run the benchmarks that match BENCH (all) in PKG (all)
-	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+bench: ## measure the budgets of DESIGN.md §14 and print them, or put them into PAGE
+	go run ./.ci/budget $(if $(PAGE),-w $(PAGE))
 
 cover: ## write the tests' coverage to .build/cover.html and print the total
 	@mkdir -p .build

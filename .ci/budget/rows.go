@@ -1,0 +1,35 @@
+package main
+
+// row is one line of the table: a metric of a benchmark, and what it may be.
+type row struct {
+	// what is measured, as in DESIGN.md §14.
+	what string
+	// limit is the budget; atLeast turns it round, and unbounded rows have none.
+	limit     float64
+	atLeast   bool
+	unbounded bool
+	// show follows the numbers, such as " ms".
+	show string
+	// pkg, bench and unit say which benchmark reports the metric, and its name there.
+	pkg, bench, unit string
+}
+
+// rows are in the order of DESIGN.md §14, and behind them those that compare.
+func rows() []row {
+	const eng = "./engine"
+	return []row{
+		{what: "warm request, exact mode, ES256, small RBAC policy: whole ÷ sum of the parts run bare", limit: 1.3, pkg: eng, bench: "BenchmarkBudget/policy=small", unit: "whole/sum"},
+		{what: "the same with the embedded workspace's `acme` (helpers, guardrails)", limit: 1.3, pkg: eng, bench: "BenchmarkBudget/policy=embedded", unit: "whole/sum"},
+		{what: "token already verified ÷ token verified, small policy", limit: 0.5, pkg: eng, bench: "BenchmarkBudget/policy=small", unit: "remembered/whole"},
+		{what: "the same with `acme`", limit: 0.5, pkg: eng, bench: "BenchmarkBudget/policy=embedded", unit: "remembered/whole"},
+		{what: "complete policy, 50 routes ÷ evaluating the prepared query once for each route, 20 permissions in data", limit: 0.25, pkg: eng, bench: "BenchmarkComplete/data=20", unit: "complete/per-route"},
+		{what: "the same, 1,000 permissions in data", limit: 0.25, pkg: eng, bench: "BenchmarkComplete/data=1000", unit: "complete/per-route"},
+		{what: "the same, a rule for each route", limit: 0.25, pkg: eng, bench: "BenchmarkComplete/rules=50", unit: "complete/per-route"},
+		{what: "what a remembered document adds to a request ÷ computing it", limit: 0.1, pkg: eng, bench: "BenchmarkMemo", unit: "memo/computing"},
+		{what: "compiling the policy and deciding ÷ deciding", limit: 20, atLeast: true, pkg: eng, bench: "BenchmarkCompilePerRequest", unit: "decision-x"},
+
+		{what: "one decision of the small policy ÷ one prepared query of OPA, called bare for `allow` alone", unbounded: true, pkg: "./engine/rules", bench: "BenchmarkCompared", unit: "regent/prepared"},
+		{what: "the same compiled for each request with OPA's own API ÷ one decision", unbounded: true, pkg: "./engine/rules", bench: "BenchmarkCompared", unit: "compiled/regent"},
+		{what: "asking an OPA server over loopback ÷ one decision", unbounded: true, pkg: "./engine/rules", bench: "BenchmarkCompared", unit: "server/regent"},
+	}
+}
