@@ -39,6 +39,7 @@ func layers() []layer {
 	return []layer{
 		{in: "internal/measure"}, // for benchmarks: nothing but tests imports it
 		{in: "tenants"},
+		{in: "tenants/dynamo/...", may: []string{"tenants", "tenants/dynamo"}},
 		{in: "tenants/...", may: []string{"tenants"}},
 		{in: "engine", may: []string{"tenants"}},
 		{in: "engine/apigw", may: []string{"tenants", "engine", "engine/iam"}},
@@ -177,7 +178,7 @@ func TestFunctionLinksNoTestCode(t *testing.T) {
 	t.Parallel()
 	forbidden := []string{
 		"testing", "testing/...", "net/http/httptest", module + "/engine/rules/ruletest",
-		module + "/tenants/storetest", module + "/cmd/internal/lambdaapi", module + "/cmd/internal/devissuer",
+		module + "/tenants/storetest", module + "/tenants/dynamo/dynamotest", module + "/cmd/internal/lambdaapi", module + "/cmd/internal/devissuer",
 	}
 	linked := false
 	for _, p := range list(t, "-deps", module+"/cmd/authorizer") {
