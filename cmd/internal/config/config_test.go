@@ -2,8 +2,6 @@ package config_test
 
 import (
 	"log/slog"
-	"os"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -116,29 +114,5 @@ func TestUnknownValuesStayUnsaid(t *testing.T) {
 	_, err := config.FromEnviron([]string{"REGENT_STORE=dir:x", "REGENT_CLIENT_SECRET=canary"})
 	if err == nil || strings.Contains(err.Error(), "canary") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// TestTemplateSetsWhatExists holds that template.yaml deploys a function that starts.
-func TestTemplateSetsWhatExists(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../../../template.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings := regexp.MustCompile(`(?m)^ +(REGENT_\w+): (.+)$`).FindAllStringSubmatch(string(text), -1)
-	if len(settings) == 0 {
-		t.Fatal("template.yaml sets no REGENT_ variable")
-	}
-	var environ []string
-	for _, s := range settings {
-		value := s[2]
-		if value == "!Ref LogLevel" {
-			value = "info"
-		}
-		environ = append(environ, s[1]+"="+value)
-	}
-	if _, err := config.FromEnviron(environ); err != nil {
-		t.Errorf("the function would not start with what template.yaml sets: %v", err)
 	}
 }
