@@ -46,27 +46,42 @@ func (d dependence) rule(r *ast.Rule) bool {
 	}
 	// Rego has no recursion; this is for the rule's own else branches.
 	d.of[r] = false
-	depends := false
-	ast.WalkRefs(r, func(ref ast.Ref) bool {
-		depends = depends || d.refers(ref)
-		return depends
-	})
-	// A bare `input`, and `with`, which puts other values in its place.
-	ast.WalkTerms(r, func(t *ast.Term) bool {
-		v, ok := t.Value.(ast.Var)
-		depends = depends || ok && v.Equal(ast.InputRootDocument.Value)
-		_, isRef := t.Value.(ast.Ref)
-		return depends || isRef && len(t.Value.(ast.Ref)) > 1 && !nested(t.Value.(ast.Ref))
-	})
-	ast.WalkExprs(r, func(e *ast.Expr) bool {
-		depends = depends || len(e.With) > 0
-		return depends
-	})
-	d.of[r] = depends
-	return depends
+	d.of[r] = d.inside(r)
+	return d.of[r]
 }
 
-// nested tells whether a reference has other references in its path.
-func nested(ref ast.Ref) bool {
-	return slices.ContainsFunc(ref[1:], func(t *ast.Term) bool { _, scalar := t.Value.(ast.String); return !scalar })
+// node is rule or, for an expression, inside.
+func (d dependence) node(node any) bool {
+	if r, ok := node.(*ast.Rule); ok {
+		return d.rule(r)
+	}
+	return d.inside(node)
+}
+
+// inside looks at everything in a rule or an expression.
+func (d dependence) inside(node any) bool {
+	depends := false
+	var vis *ast.GenericVisitor
+	vis = ast.NewGenericVisitor(func(x any) bool {
+		switch x := x.(type) {
+		case ast.Ref:
+			depends = depends || d.refers(x)
+			if _, isVar := x[0].Value.(ast.Var); !isVar {
+				vis.Walk(x[0])
+			}
+			for _, t := range x[1:] {
+				vis.Walk(t)
+			}
+			return true
+		case ast.Var:
+			// A bare `input`.
+			depends = depends || x.Equal(ast.InputRootDocument.Value)
+		case *ast.Expr:
+			// `with` puts other values in the place of what is there.
+			depends = depends || len(x.With) > 0
+		}
+		return depends
+	})
+	vis.Walk(node)
+	return depends
 }

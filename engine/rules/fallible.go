@@ -21,7 +21,7 @@ import (
 type fallible struct {
 	rules map[string][]*ast.Rule
 	// support is the namespace of the rules that partial evaluation makes. What they
-	// are made of was seen when it was saved.
+	// are made of was seen when it was saved. Empty: there are none.
 	support string
 	vars    map[ast.Var]types.Type
 	seen    map[*ast.Rule]bool
@@ -31,6 +31,13 @@ type fallible struct {
 
 func newFallible(rules map[string][]*ast.Rule, support string) *fallible {
 	return &fallible{rules: rules, support: support, vars: map[ast.Var]types.Type{}, seen: map[*ast.Rule]bool{}}
+}
+
+// harmless looks at an expression that is left open, with what plug knows of its
+// terms, and tells whether nothing was seen so far that could fail.
+func (f *fallible) harmless(expr *ast.Expr, plug func(*ast.Term) *ast.Term) bool {
+	f.expr(expr, plug, nil)
+	return f.at == nil
 }
 
 // Enabled, Config and TraceEvent make it a topdown.QueryTracer.
@@ -169,7 +176,7 @@ func (f *fallible) inside(t *ast.Term, loc *ast.Location) {
 
 // ref looks at the rules that a reference names.
 func (f *fallible) ref(ref ast.Ref, loc *ast.Location) {
-	if !ref.HasPrefix(ast.DefaultRootRef) || len(ref) < 2 || ref[1].Equal(ast.StringTerm(f.support)) {
+	if !ref.HasPrefix(ast.DefaultRootRef) || len(ref) < 2 || f.support != "" && ref[1].Equal(ast.StringTerm(f.support)) {
 		return
 	}
 	for i := 2; i <= len(ref); i++ {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -35,8 +34,10 @@ type partialQueries struct {
 	keyed []keyedQuery
 	byRef map[string][]*ast.Rule
 	below map[string]bool
-	// constant are the references whose rules refer to nothing unknown.
-	constant map[string]bool
+	// base are the same rules, prepared for being interpreted.
+	base *residue.Rules
+	// denials are the references of the sets that deny.
+	denials []string
 }
 
 type partialQuery struct {
@@ -78,23 +79,41 @@ func (p *Policy) permissions(ctx context.Context, known engine.Known, routes []t
 	}
 	program := &residue.Program{
 		Data: p.data, Input: values, Known: known,
-		Constant: func(ref string) bool { return q.constant[ref] },
+		Base: q.base,
+	}
+	if err := q.specialise(ctx, program, len(routes) > 0, opts); err != nil {
+		return engine.Permissions{}, err
+	}
+	cells, limits, err := residue.Partition(ctx, program, routes)
+	return engine.Permissions{Cells: cells, Limits: limits}, err
+}
+
+// specialise settles what the key decides: by the package's own means, which are
+// quicker, where the rules are of a kind that allows it; else by OPA's partial
+// evaluation; and where that could have lost something, not at all.
+func (q *partialQueries) specialise(ctx context.Context, program *residue.Program, routes bool, opts []rego.EvalOption) error {
+	q.whole(program)
+	watch := newFallible(q.byRef, "")
+	done, err := program.Specialise(ctx, []string{"data.authz.allow"}, q.denials, routes, watch.harmless)
+	if done || err != nil {
+		program.Fallible = program.Fallible && !done
+		return err
 	}
 	complete, err := q.reduce(ctx, program, opts)
 	if ctx.Err() != nil {
-		return engine.Permissions{}, ctx.Err()
+		return ctx.Err()
 	}
 	if err != nil || !complete {
 		q.whole(program)
 	}
-	cells, limits, err := residue.Partition(ctx, program, routes)
-	return engine.Permissions{Cells: cells, Limits: limits}, err
+	return nil
 }
 
 // reduce partially evaluates the rules. It returns false if that could have lost
 // something on which they fail.
 func (q *partialQueries) reduce(ctx context.Context, program *residue.Program, opts []rego.EvalOption) (complete bool, err error) {
 	support, below := maps.Clone(q.byRef), maps.Clone(q.below)
+	program.Allow, program.Deny, program.Fallible, program.Ordered = nil, nil, false, false
 	for _, part := range []struct {
 		name    string
 		queries []partialQuery
@@ -123,7 +142,7 @@ func (q *partialQueries) reduce(ctx context.Context, program *residue.Program, o
 // whole makes the program the rules as they are written, of which nothing is lost.
 // It takes longer to interpret, for what is known is in it too.
 func (q *partialQueries) whole(program *residue.Program) {
-	program.Allow, program.Deny, program.Fallible = nil, nil, true
+	program.Allow, program.Deny, program.Fallible, program.Ordered = nil, nil, true, true
 	for _, query := range q.allow {
 		program.Allow = append(program.Allow, query.body)
 	}
@@ -165,6 +184,7 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 		if !defined(p.compiler, ref) {
 			continue
 		}
+		q.denials = append(q.denials, ref)
 		// Any element denies, be it false; and what is no set is an error.
 		if err := add(&q.deny, ref, "_ = "+ref+"[_]"); err != nil {
 			return err
@@ -191,10 +211,11 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 		addRules(m.Package.Path, m.Rules, q.byRef)
 		addPrefixes(m.Package.Path, m.Rules, q.below)
 	}
-	q.constant = map[string]bool{}
-	for ref, rules := range q.byRef {
-		q.constant[ref] = !slices.ContainsFunc(rules, depends.rule)
-	}
+	q.base = residue.NewRules(q.byRef, q.below, residue.Analysis{Open: depends.node, Harmless: func(r *ast.Rule) bool {
+		f := newFallible(q.byRef, "")
+		f.rule(r, isPartialObject(r))
+		return f.at == nil
+	}})
 	return nil
 }
 

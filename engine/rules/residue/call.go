@@ -50,7 +50,7 @@ func (x *evaluation) singleValue(rules []*ast.Rule, args []value) (value, truth,
 			byDefault = r
 			continue
 		}
-		if got != nil && !x.Fallible {
+		if got != nil && !x.careful {
 			// Rules that cannot conflict agree with the first.
 			break
 		}
@@ -252,17 +252,16 @@ func openLimit(v value, loc *ast.Location) engine.Limit {
 // call evaluates an expression that calls something: an operator, a builtin
 // function, or a function of the policy.
 func (x *evaluation) call(ts []*ast.Term, loc *ast.Location, e *env, k found) (truth, error) {
-	name := ts[0].Value.String()
-	switch name {
+	o := x.operator(ts[0])
+	switch o.name {
 	case "eq", "assign":
 		return x.unify(ts[1], ts[2], loc, e, k)
 	}
-	arity, isFunction := x.arity(name)
-	if !isFunction {
-		return x.giveUp(ast.NewExpr(ts), e, limitAt(loc, name+" is not understood here"), k)
+	if !o.ok {
+		return x.giveUp(ast.NewExpr(ts), e, limitAt(loc, o.name+" is not understood here"), k)
 	}
-	return x.terms(ts[1:arity+1], e, func(args []value, e *env) (truth, error) {
-		return x.invoke(name, args, loc, e, x.result(ts[arity+1:], k))
+	return x.terms(ts[1:o.arity+1], e, func(args []value, e *env) (truth, error) {
+		return x.invoke(o, args, loc, e, x.result(ts[o.arity+1:], k))
 	})
 }
 
@@ -284,27 +283,31 @@ func (x *evaluation) result(out []*ast.Term, k found) foundValue {
 
 func (x *evaluation) callTerm(c ast.Call, loc *ast.Location, e *env, k foundValue) (truth, error) {
 	return x.terms(c[1:], e, func(args []value, e *env) (truth, error) {
-		return x.invoke(c[0].Value.String(), args, loc, e, k)
+		return x.invoke(x.operator(c[0]), args, loc, e, k)
 	})
 }
 
-// arity returns how many arguments a function has.
-func (x *evaluation) arity(name string) (int, bool) {
-	if b, ok := ast.BuiltinMap[name]; ok {
-		return b.Decl.Arity(), true
+// operator finds what a term calls.
+func (x *evaluation) operator(t *ast.Term) operator {
+	if x.Base != nil {
+		if o, ok := x.Base.operators[t]; ok {
+			return o
+		}
 	}
-	if rules := x.Rules(name); len(rules) > 0 {
-		return len(rules[0].Head.Args), true
+	o, ok := x.shared.operators[t]
+	if !ok {
+		o = operatorOf(t, x.Rules)
+		x.shared.operators[t] = o
 	}
-	return 0, false
+	return o
 }
 
 // invoke finds the values of a function: of the policy, or a builtin one.
-func (x *evaluation) invoke(name string, args []value, loc *ast.Location, e *env, k foundValue) (truth, error) {
-	if rules := x.Rules(name); len(rules) > 0 {
-		return x.rules(rules, args, loc, e, k)
+func (x *evaluation) invoke(o operator, args []value, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	if len(o.rules) > 0 {
+		return x.rules(o.rules, args, loc, e, k)
 	}
-	return x.builtin(name, args, loc, e, k)
+	return x.builtin(o.name, args, loc, e, k)
 }
 
 // unify makes two terms equal, binding variables of either.

@@ -22,9 +22,11 @@ type Program struct {
 	Rules func(ref string) []*ast.Rule
 	// Within tells whether there are rules below a reference.
 	Within func(ref string) bool
-	// Constant tells that the rules with a reference refer to nothing of the request,
-	// directly or through others, and so are the same for every cell. Nil: none are known to.
-	Constant func(ref string) bool
+	// Base are the policy's rules, prepared.
+	Base *Rules
+	// Ordered tells that every expression of a body comes after those that give its
+	// variables values: what a compiler wrote, not what partial evaluation left.
+	Ordered bool
 	// Data is the base document.
 	Data ast.Value
 	// Input has the known parts of the input document.
@@ -35,6 +37,27 @@ type Program struct {
 	// function or on a conflict. Then a yes is not the end: everything is evaluated
 	// that Rego could evaluate, and what could fail spoils its cell.
 	Fallible bool
+
+	// special is what Specialise left of the rules, in place of Allow and Deny.
+	special *special
+	shared  *shared
+}
+
+// special are the ways to be allowed and to be denied.
+type special struct{ allow, deny ways }
+
+// shared is what the evaluations of all cells have in common.
+type shared struct {
+	// constants are the values of rules that are the same for every cell; nil is
+	// undefined.
+	constants map[string]value
+	// targets and operators are those of terms that Base does not have.
+	targets   map[*ast.Term]target
+	operators map[*ast.Term]operator
+}
+
+func newShared() *shared {
+	return &shared{constants: map[string]value{}, targets: map[*ast.Term]target{}, operators: map[*ast.Term]operator{}}
 }
 
 // evaluation is one cell being judged.
@@ -44,9 +67,10 @@ type evaluation struct {
 	cancel topdown.Cancel
 	cell   engine.Cell
 	input  dict
-	// constants are the values of rules that are the same for every cell; nil is
-	// undefined. All cells share them.
-	constants map[string]value
+	// general tells that this is for every cell: what the cell decides is errOpen.
+	general bool
+	// careful tells that everything is evaluated that Rego could evaluate.
+	careful bool
 	// doubts are the conditions that were maybe.
 	doubts []engine.Limit
 	// failure is something that Rego could report as an error. It spoils the cell,
@@ -127,7 +151,7 @@ func (x *evaluation) located(limit engine.Limit) engine.Limit {
 // could have any value; whether it fails is not known.
 func (x *evaluation) giveUp(node any, e *env, limit engine.Limit, k found) (truth, error) {
 	limit = x.located(limit)
-	if x.Fallible && x.failure == nil {
+	if x.careful && x.failure == nil {
 		x.failure = &limit
 	}
 	return x.doubt(bindAll(node, e, limit), limit, k)
@@ -162,21 +186,19 @@ func (x *evaluation) anyOf(n int, alternative func(i int) (truth, error)) (truth
 		if err != nil {
 			return no, err
 		}
-		if answer = max(answer, t); answer == yes && !x.Fallible {
+		if answer = max(answer, t); answer == yes && !x.careful {
 			return yes, nil
 		}
 	}
 	return answer, nil
 }
 
-// holds tells whether one of the alternatives holds.
-func (x *evaluation) holds(bodies []ast.Body) (truth, error) {
-	return x.anyOf(len(bodies), func(i int) (truth, error) { return x.body(bodies[i], nil, done) })
-}
-
 func (x *evaluation) body(b ast.Body, e *env, k found) (truth, error) {
 	if len(b) == 0 {
 		return k(e)
+	}
+	if x.Ordered || len(b) == 1 {
+		return x.expr(b[0], e, func(e *env) (truth, error) { return x.body(b[1:], e, k) })
 	}
 	if i := firstReady(b, e); i > 0 {
 		reordered := make(ast.Body, 0, len(b))
@@ -229,14 +251,13 @@ func (x *evaluation) expr(expr *ast.Expr, e *env, k found) (truth, error) {
 func (x *evaluation) negated(expr *ast.Expr, e *env, k found) (truth, error) {
 	ts, isCall := expr.Terms.([]*ast.Term)
 	if isCall && !expr.IsEquality() && expr.Operator().String() != ast.Assign.Name {
-		name := ts[0].Value.String()
-		arity, ok := x.arity(name)
-		if !ok {
-			return x.giveUp(expr, e, limitAt(expr.Loc(), name+" is not understood here"), k)
+		o := x.operator(ts[0])
+		if !o.ok {
+			return x.giveUp(expr, e, limitAt(expr.Loc(), o.name+" is not understood here"), k)
 		}
-		return x.terms(ts[1:arity+1], e, func(args []value, e *env) (truth, error) {
+		return x.terms(ts[1:o.arity+1], e, func(args []value, e *env) (truth, error) {
 			return x.unless(e, k, func(e *env) (truth, error) {
-				return x.invoke(name, args, expr.Loc(), e, x.result(ts[arity+1:], done))
+				return x.invoke(o, args, expr.Loc(), e, x.result(ts[o.arity+1:], done))
 			})
 		})
 	}
@@ -292,7 +313,7 @@ func (x *evaluation) every(ev *ast.Every, loc *ast.Location, e *env, k found) (t
 		all := yes
 		for i := range elems {
 			last := open && i == len(elems)-1
-			if last && !x.Fallible {
+			if last && !x.careful {
 				all = min(all, maybe)
 				break
 			}
@@ -301,7 +322,7 @@ func (x *evaluation) every(ev *ast.Every, loc *ast.Location, e *env, k found) (t
 				// There may be no such member.
 				t = maybe
 			}
-			if err != nil || t == no && !x.Fallible {
+			if err != nil || t == no && !x.careful {
 				return no, err
 			}
 			all = min(all, t)
@@ -344,7 +365,11 @@ func endless(loc *ast.Location) engine.Limit {
 func (x *evaluation) term(t *ast.Term, e *env, k foundValue) (truth, error) {
 	switch v := t.Value.(type) {
 	case ast.Var:
-		if bound, ok := e.get(v); ok {
+		bound, ok := e.get(v)
+		if x.general && (!ok || isPending(bound)) {
+			return no, errOpen
+		}
+		if ok {
 			return k(bound, e)
 		}
 		return k(opaque{limit: limitAt(t.Loc(), fmt.Sprintf("the value of %s is not known", v))}, e)

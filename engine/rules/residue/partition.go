@@ -19,9 +19,9 @@ const MaxCells = 5_000
 // Partition judges every request that the routes have room for. Without routes,
 // every path is one.
 func Partition(ctx context.Context, p *Program, routes []tenants.Route) ([]engine.Cell, []engine.Limit, error) {
-	pt := &partition{ctx: ctx, program: p, routes: routes, numbers: map[engine.Limit]int{}, cancel: topdown.NewCancel(), constants: map[string]value{}, templates: map[string][]string{}}
-	for _, r := range routes {
-		pt.templates[r.Path] = template(r.Path)
+	pt := &partition{ctx: ctx, program: p, routes: newRouting(routes), numbers: map[engine.Limit]int{}, cancel: topdown.NewCancel()}
+	if p.special == nil {
+		p.special, p.shared = &special{asWritten(p.Allow), asWritten(p.Deny)}, newShared()
 	}
 	defer context.AfterFunc(ctx, pt.cancel.Cancel)()
 	for _, c := range startingCells(p.Known, routes) {
@@ -35,16 +35,12 @@ func Partition(ctx context.Context, p *Program, routes []tenants.Route) ([]engin
 type partition struct {
 	ctx     context.Context
 	program *Program
-	routes  []tenants.Route
-	// templates are the routes' segments by their paths: every cell is compared with
-	// every route.
-	templates map[string][]string
-	cells     []engine.Cell
-	limits    []engine.Limit
-	numbers   map[engine.Limit]int
+	routes  routing
+	cells   []engine.Cell
+	limits  []engine.Limit
+	numbers map[engine.Limit]int
 	// cancel stops builtin functions when ctx ends.
-	cancel    topdown.Cancel
-	constants map[string]value
+	cancel topdown.Cancel
 }
 
 // judge evaluates a cell, or its parts if it must be split.
@@ -84,9 +80,8 @@ func (p *partition) judge(start engine.Cell) error {
 // same for all of the cell.
 func (p *partition) evaluate(c *engine.Cell) error {
 	c.Allowed, c.Limits = false, nil
-	x := &evaluation{Program: p.program, ctx: p.ctx, cancel: p.cancel, cell: *c, constants: p.constants}
-	x.input = x.inputOf()
-	allow, err := x.holds(p.program.Allow)
+	x := &evaluation{Program: p.program, ctx: p.ctx, cancel: p.cancel, cell: *c, careful: p.program.Fallible}
+	allow, err := x.hold(&p.program.special.allow)
 	if err != nil {
 		return err
 	}
@@ -95,7 +90,7 @@ func (p *partition) evaluate(c *engine.Cell) error {
 	}
 	doubts := x.doubts
 	x.doubts = nil
-	deny, err := x.holds(p.program.Deny)
+	deny, err := x.hold(&p.program.special.deny)
 	if err != nil {
 		return err
 	}

@@ -16,51 +16,72 @@ func (x *evaluation) ref(t *ast.Term, ref ast.Ref, e *env, k foundValue) (truth,
 	}
 	switch head {
 	case "input":
+		if x.general && (len(ref) == 1 || !x.isKnownPart(ref[1])) {
+			return no, errOpen
+		}
 		return x.walk(x.input, ref[1:], t.Loc(), e, k)
 	case "data":
 		return x.dataRef(t, ref, e, k)
 	}
 	v, ok := e.get(head)
+	if x.general && (!ok || isPending(v)) {
+		return no, errOpen
+	}
 	if !ok {
 		v = opaque{limit: limitAt(t.Loc(), fmt.Sprintf("the value of %s is not known", head))}
 	}
 	return x.walk(v, ref[1:], t.Loc(), e, k)
 }
 
+// isKnownPart tells whether a part of the input is the same for every cell.
+func (x *evaluation) isKnownPart(t *ast.Term) bool {
+	name, ok := t.Value.(ast.String)
+	if !ok {
+		return false
+	}
+	_, ok = x.Input[string(name)]
+	return ok
+}
+
 // dataRef evaluates the rules that a reference names, or reads the base document.
 func (x *evaluation) dataRef(t *ast.Term, ref ast.Ref, e *env, k foundValue) (truth, error) {
-	path := "data"
-	for i := 1; i < len(ref); i++ {
-		if _, ok := ref[i].Value.(ast.String); !ok {
-			break
-		}
-		path = ref[:i+1].String()
-		rules := x.Rules(path)
-		if len(rules) > 0 && x.Within(path) {
-			// An object that some rules give keys and others give all of it.
-			break
-		}
-		if len(rules) > 0 {
-			return x.ruleValue(path, rules, t.Loc(), e, func(v value, e *env) (truth, error) {
-				return x.walk(v, ref[i+1:], t.Loc(), e, k)
-			})
-		}
-	}
-	if x.Within(path) {
-		limit := limitAt(t.Loc(), fmt.Sprintf("%s as a whole is not understood here", path))
+	to := x.target(t, ref)
+	switch {
+	case len(to.rules) > 0:
+		return x.ruleValue(to.path, to.rules, t.Loc(), e, func(v value, e *env) (truth, error) {
+			return x.walk(v, ref[to.rest:], t.Loc(), e, k)
+		})
+	case to.whole:
+		limit := limitAt(t.Loc(), fmt.Sprintf("%s as a whole is not understood here", to.path))
 		return x.giveUp(t, e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
+	default:
+		return x.walk(known{x.Data}, ref[1:], t.Loc(), e, k)
 	}
-	return x.walk(known{x.Data}, ref[1:], t.Loc(), e, k)
+}
+
+// target finds what a reference leads to.
+func (x *evaluation) target(t *ast.Term, ref ast.Ref) target {
+	if x.Base != nil {
+		if to, ok := x.Base.targets[t]; ok {
+			return to
+		}
+	}
+	to, ok := x.shared.targets[t]
+	if !ok {
+		to = resolve(ref, x.Rules, x.Within)
+		x.shared.targets[t] = to
+	}
+	return to
 }
 
 // ruleValue finds the value of a rule. One that refers to nothing of the request is
 // the same for every cell, and is evaluated once if it is plain: known for sure, or
 // undefined, without a doubt or a failure on the way.
 func (x *evaluation) ruleValue(path string, rules []*ast.Rule, loc *ast.Location, e *env, k foundValue) (truth, error) {
-	if x.Constant == nil || !x.Constant(path) {
+	if x.Base == nil || !x.Base.constant[path] {
 		return x.rules(rules, nil, loc, e, k)
 	}
-	v, ok := x.constants[path]
+	v, ok := x.shared.constants[path]
 	if !ok {
 		plain, err := false, error(nil)
 		if v, plain, err = x.plainValue(rules, loc); err != nil {
@@ -69,7 +90,7 @@ func (x *evaluation) ruleValue(path string, rules []*ast.Rule, loc *ast.Location
 		if !plain {
 			return x.rules(rules, nil, loc, e, k)
 		}
-		x.constants[path] = v
+		x.shared.constants[path] = v
 	}
 	if v == nil {
 		return no, nil
@@ -128,7 +149,7 @@ func (x *evaluation) iterate(v value, name ast.Var, path []*ast.Term, loc *ast.L
 	answer, err := x.anyOf(len(elems), func(i int) (truth, error) {
 		return x.walk(elems[i], path, loc, e.bind(name, keys[i]), k)
 	})
-	if err != nil || answer == yes && !x.Fallible || !open {
+	if err != nil || answer == yes && !x.careful || !open {
 		return answer, err
 	}
 	unknown := opaque{limit: x.located(openLimit(v, loc)), kind: memberKind(v)}
@@ -168,7 +189,7 @@ func (x *evaluation) index(v, key value, loc *ast.Location, e *env, k foundValue
 	answer, err := x.anyOf(len(elems), func(i int) (truth, error) {
 		return x.same(keys[i], key, loc, e, func(e *env) (truth, error) { return k(elems[i], e) })
 	})
-	if err != nil || answer == yes && !x.Fallible || !open {
+	if err != nil || answer == yes && !x.careful || !open {
 		return answer, err
 	}
 	unknown := opaque{limit: x.located(openLimit(v, loc)), kind: memberKind(v)}

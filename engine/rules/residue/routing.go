@@ -53,9 +53,55 @@ func relate(segments []string, c engine.Cell) relation {
 	return relation{whole: true}
 }
 
-// competes tells whether a request of the cell's method could go to a route.
-func competes(r tenants.Route, c engine.Cell) bool {
-	return r.Path != c.Route && (r.Method == c.Method || r.Method == tenants.AnyMethod)
+// routing are an API's routes, filed under the first segment of their templates.
+type routing struct {
+	templates map[string][]string
+	byWord    map[string][]routed
+	// other are those that begin with a parameter, or have no segments.
+	other, all []routed
+}
+
+type routed struct {
+	tenants.Route
+	template []string
+}
+
+func newRouting(routes []tenants.Route) routing {
+	r := routing{templates: make(map[string][]string, len(routes)), byWord: map[string][]routed{}}
+	for _, route := range routes {
+		segments, ok := r.templates[route.Path]
+		if !ok {
+			segments = template(route.Path)
+			r.templates[route.Path] = segments
+		}
+		one := routed{route, segments}
+		r.all = append(r.all, one)
+		if len(segments) > 0 && parameter(segments[0]) == "" {
+			r.byWord[segments[0]] = append(r.byWord[segments[0]], one)
+		} else {
+			r.other = append(r.other, one)
+		}
+	}
+	return r
+}
+
+// rivals calls f with each other route that might take some of a cell's paths because
+// it is more specific, until f returns true. It returns whether f did.
+func (p *partition) rivals(c engine.Cell, f func(template []string) bool) bool {
+	own, above := p.routes.templates[c.Route], p.isAbove(c)
+	among := func(routes []routed) bool {
+		for _, r := range routes {
+			if r.Path != c.Route && (r.Method == c.Method || r.Method == tenants.AnyMethod) &&
+				(moreSpecific(r.template, own) || above && !isGreedy(r.Path)) && f(r.template) {
+				return true
+			}
+		}
+		return false
+	}
+	if len(c.Segments) > 0 && c.Segments[0].Fixed {
+		return among(p.routes.byWord[c.Segments[0].Literal]) || among(p.routes.other)
+	}
+	return among(p.routes.all)
 }
 
 // overlap finds a question about a cell whose answer decides whether another,
@@ -64,14 +110,14 @@ func (p *partition) overlap(c engine.Cell) *split {
 	if c.Route == "" {
 		return nil
 	}
-	for _, r := range p.routes {
-		if competes(r, c) && p.beats(r, c) {
-			if rel := relate(p.templates[r.Path], c); rel.split != nil && (!rel.split.longer || len(c.Segments) < maxDepth) {
-				return rel.split
-			}
+	var ask *split
+	p.rivals(c, func(template []string) bool {
+		if rel := relate(template, c); rel.split != nil && (!rel.split.longer || len(c.Segments) < maxDepth) {
+			ask = rel.split
 		}
-	}
-	return nil
+		return ask != nil
+	})
+	return ask
 }
 
 // belongs tells whether a cell's paths go to its route, and not to a more specific
@@ -80,20 +126,10 @@ func (p *partition) belongs(c engine.Cell) bool {
 	if c.Route == "" {
 		return true
 	}
-	if own := relate(p.templates[c.Route], c); !own.whole && !p.isAbove(c) {
+	if own := relate(p.routes.templates[c.Route], c); !own.whole && !p.isAbove(c) {
 		return false
 	}
-	for _, r := range p.routes {
-		if competes(r, c) && p.beats(r, c) && relate(p.templates[r.Path], c).whole {
-			return false
-		}
-	}
-	return true
-}
-
-// beats tells whether a route goes before a cell's own where both match.
-func (p *partition) beats(r tenants.Route, c engine.Cell) bool {
-	return moreSpecific(p.templates[r.Path], p.templates[c.Route]) || p.isAbove(c) && !isGreedy(r.Path)
+	return !p.rivals(c, func(template []string) bool { return relate(template, c).whole })
 }
 
 // isAbove tells whether a cell is the path above its own greedy route, which goes
@@ -104,7 +140,7 @@ func (p *partition) isAbove(c engine.Cell) bool {
 		return false
 	}
 	c.Segments = append(slices.Clip(c.Segments), engine.Segment{})
-	return relate(p.templates[c.Route], c).whole && len(c.Segments) == len(p.templates[c.Route])
+	return relate(p.routes.templates[c.Route], c).whole && len(c.Segments) == len(p.routes.templates[c.Route])
 }
 
 // moreSpecific compares templates as API Gateway does: segment by segment, a word

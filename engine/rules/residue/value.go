@@ -22,7 +22,7 @@ const (
 func (t truth) not() truth { return yes - t }
 
 // value is what a term stands for in a cell: one of known, text, list, dict, length
-// and opaque.
+// and opaque; or pending, while rules are specialised.
 type value any
 
 // known is an ordinary ground value.
@@ -58,6 +58,15 @@ type opaque struct {
 	limit engine.Limit
 	// kind is what is known of its type.
 	kind kind
+}
+
+// pending is a value that comes from a cell. It stands for a part of the input, or for
+// anything where source is nil. It is never handed out by an evaluation.
+type pending struct{ source *ast.Term }
+
+func isPending(v value) bool {
+	_, ok := v.(pending)
+	return ok
 }
 
 // kind is a type that all values of an opaque one have.
