@@ -1,0 +1,31 @@
+package sandbox
+
+import (
+	"runtime"
+	"runtime/debug"
+)
+
+// Memory that a child may allocate, in bytes.
+const (
+	DefaultMemory = 384 << 20
+	// MinMemory is what compiling ordinary policies needs.
+	MinMemory = 96 << 20
+)
+
+// maxStack turns endless recursion into the end of the child within milliseconds;
+// Go's own limit is 1 GB.
+const maxStack = 32 << 20
+
+// confine limits this process for good. It may be called again to lower the limits.
+func confine(c configuration) error {
+	debug.SetMaxStack(maxStack)
+	// A crash says what it is in one line; the rest would have addresses and arguments.
+	debug.SetTraceback("none")
+	// One request at a time needs one thread; a second one would take a neighbour's.
+	runtime.GOMAXPROCS(1)
+	memory := min(max(c.memory, MinMemory), DefaultMemory)
+	// The collector works harder near the limit, before the system ends the process.
+	debug.SetMemoryLimit(int64(memory / 4 * 3))
+	debug.SetGCPercent(200)
+	return confineSystem(memory)
+}

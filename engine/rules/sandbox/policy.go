@@ -1,0 +1,305 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"regent/engine"
+	"regent/engine/rules"
+	"regent/tenants"
+)
+
+// policy is a pair of bundles for one event. It implements engine.Policy.
+type policy struct {
+	pool *Pool
+	pair pairKey
+	// bundles are there if they had to be read.
+	bundles atomic.Pointer[pair]
+	// spent is what the event's questions took so far, in nanoseconds.
+	spent atomic.Int64
+}
+
+// fetch reads the bundles, whoever asks and however many at a time.
+func (h *policy) fetch(ctx context.Context) error {
+	b, err := h.pool.fetch(ctx, h.pair)
+	if err == nil {
+		h.bundles.Store(b)
+	}
+	return err
+}
+
+// Decide asks a child for the decision on one input.
+func (h *policy) Decide(ctx context.Context, in engine.Input, now time.Time) (d engine.Decision, err error) {
+	q := ask{op: opDecide, tenant: in.Tenant.ID, limit: maxDecision, now: now,
+		write: func(w *writer) error { return w.input(in) },
+		read:  func(r *reader) { d = r.decision() },
+	}
+	if err := h.ask(ctx, q); err != nil {
+		return engine.Decision{}, err
+	}
+	return d, nil
+}
+
+// Permissions asks a child to judge the routes.
+func (h *policy) Permissions(ctx context.Context, known engine.Known, routes []tenants.Route, now time.Time) (perms engine.Permissions, err error) {
+	q := ask{op: opPermissions, tenant: known.Input.Tenant.ID, limit: maxPermissions, now: now,
+		write: func(w *writer) error {
+			err := w.known(known)
+			w.routes(routes)
+			return err
+		},
+		read: func(r *reader) { perms = r.permissions() },
+	}
+	if err := h.ask(ctx, q); err != nil {
+		return engine.Permissions{}, err
+	}
+	return perms, nil
+}
+
+// ask is a question for a child.
+type ask struct {
+	op     byte
+	tenant string
+	limit  int
+	now    time.Time
+	write  func(*writer) error
+	read   func(*reader)
+}
+
+// ask gets a child and has the question answered.
+func (h *policy) ask(ctx context.Context, q ask) error {
+	p := h.pool
+	if err := p.checkParked(q.tenant, h.pair); err != nil {
+		return err
+	}
+	s, err := p.lanes.take(ctx, q.tenant, h.pair)
+	if err != nil {
+		return err
+	}
+	if h.bundles.Load() == nil && !s.has(h.pair) {
+		// The store may take its time: not while others wait for the child.
+		p.lanes.done(s, q.tenant, 0)
+		if err := h.fetch(ctx); err != nil {
+			return err
+		}
+		if s, err = p.lanes.take(ctx, q.tenant, h.pair); err != nil {
+			return err
+		}
+	}
+	start := time.Now()
+	err = h.answer(ctx, s, q)
+	held := time.Since(start)
+	var killed *killedError
+	switch {
+	case errors.As(err, &killed):
+		p.replace(s, q.tenant, held)
+		return h.killed(ctx, q, killed)
+	case s.process != nil && s.process.grown(held, p.config.Memory):
+		p.report(Event{Kind: Replaced, Reason: "memory"})
+		p.replace(s, q.tenant, held)
+	default:
+		p.lanes.done(s, q.tenant, held)
+	}
+	return err
+}
+
+// answer has a question answered by the slot's child. A child that ended while it
+// was idle is replaced, and one that has forgotten the pair is told it again; each
+// can happen once.
+func (h *policy) answer(ctx context.Context, s *slot, q ask) error {
+	// It may have been parked while this question waited.
+	if err := h.pool.checkParked(q.tenant, h.pair); err != nil {
+		return err
+	}
+	for range 3 {
+		if s.process == nil {
+			child, err := h.pool.start()
+			h.pool.lanes.put(s, child)
+			if err != nil {
+				h.pool.report(Event{Kind: Failed, Reason: err.Error()})
+				return &engine.Trouble{Code: CodeSandbox, Err: err}
+			}
+		}
+		err := h.try(ctx, s.process, q)
+		switch {
+		case errors.Is(err, errIdle):
+			h.pool.report(Event{Kind: Replaced, Reason: "ended while idle"})
+			old := s.process
+			h.pool.lanes.put(s, nil)
+			h.pool.background.Go(old.end)
+		case !errors.Is(err, errForgotten):
+			return err
+		}
+	}
+	return engine.Troublef(CodeSandbox, "no child stays")
+}
+
+// errForgotten means that a child has dropped a pair that this side thought it had.
+var errForgotten = errors.New("the child does not have the policy")
+
+// try asks one child once.
+func (h *policy) try(ctx context.Context, child *process, q ask) error {
+	if !child.loaded.Contains(h.pair) {
+		if err := h.compile(ctx, child); err != nil {
+			return err
+		}
+	}
+	timeout := h.left(ctx)
+	if timeout <= 0 {
+		return evaluation(&rules.EvalError{Code: "timeout", Message: "no time was left for it"})
+	}
+	w := newFrame()
+	w.question(question{h.pair, q.now, timeout})
+	if err := q.write(w); err != nil {
+		return evaluation(&rules.EvalError{Code: "eval_error", Message: err.Error()})
+	}
+	if len(w.b) > maxRequest {
+		return engine.Troublef(CodeSandbox, "the question has %d bytes; at most %d are asked", len(w.b), maxRequest)
+	}
+	start := time.Now()
+	f, err := child.exchange(q.op, w, max(q.limit, maxError), timeout+Slack)
+	h.spent.Add(int64(time.Since(start)))
+	if err != nil {
+		return err
+	}
+	child.loaded.Get(h.pair) // it was used
+	r := newReader(f.payload)
+	switch f.code {
+	case statusOK:
+		q.read(r)
+		err = nil
+	case statusNotLoaded:
+		child.loaded.Remove(h.pair)
+		err = errForgotten
+	case statusEval:
+		err = evaluation(r.evalError())
+	case statusError:
+		err = evaluation(&rules.EvalError{Code: "eval_error", Message: r.text()})
+	default:
+		r.fail()
+	}
+	if r.end() != nil {
+		return &killedError{reason: "protocol"}
+	}
+	return err
+}
+
+// left is what the event's rules have of their time, and the invocation of its own.
+func (h *policy) left(ctx context.Context) time.Duration {
+	left := h.pool.config.Timeout - time.Duration(h.spent.Load())
+	if deadline, ok := ctx.Deadline(); ok {
+		left = min(left, time.Until(deadline))
+	}
+	if ctx.Err() != nil {
+		return 0
+	}
+	return left
+}
+
+func evaluation(e *rules.EvalError) error { return &engine.Trouble{Code: "evaluation", Err: e} }
+
+// compile sends the bundles to a child. What does not compile is remembered.
+func (h *policy) compile(ctx context.Context, child *process) error {
+	b := h.bundles.Load()
+	if b == nil {
+		// The child that had it has just ended.
+		if err := h.fetch(ctx); err != nil {
+			return err
+		}
+		b = h.bundles.Load()
+	}
+	f, err := child.load(h.pair, load{platform: b.platform.Files(), tenant: b.tenant.Files()})
+	if err != nil {
+		return err
+	}
+	if f != nil {
+		err = engine.Troublef("policy", "revision %s does not compile: %w", h.pair.revision.Short(), f)
+		h.pool.failed.Add(h.pair, err)
+	}
+	return err
+}
+
+// load sends bundles to be compiled. What is wrong with them is fault; err is a
+// failure of the child.
+func (p *process) load(k pairKey, l load) (fault, err error) {
+	w := newFrame()
+	w.pair(k)
+	w.load(l)
+	if len(w.b) > maxRequest {
+		return fmt.Errorf("the bundles take %d bytes; at most %d are taken", len(w.b), maxRequest), nil
+	}
+	f, err := p.exchange(opLoad, w, maxLoaded, CompileLimit)
+	if err != nil {
+		return nil, err
+	}
+	r := newReader(f.payload)
+	switch f.code {
+	case statusOK:
+		if r.pair() != k {
+			r.fail()
+		}
+	case statusProblems:
+		fault = r.problems()
+	case statusError:
+		fault = errors.New(r.text())
+	default:
+		r.fail()
+	}
+	if r.end() != nil {
+		return nil, &killedError{reason: "protocol"}
+	}
+	if fault == nil {
+		p.loaded.Add(k, struct{}{})
+	}
+	return fault, nil
+}
+
+// checkParked is the trouble of a revision that is parked.
+func (p *Pool) checkParked(tenant string, k pairKey) error {
+	if until, yes := p.parking.parked(revisionKey{tenant, k}); yes {
+		return engine.Troublef(CodeParked, "revision %s of tenant %s is not evaluated until %s, because it had to be ended again and again: activate another revision",
+			k.revision.Short(), tenant, until.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// killed counts a kill against the revision, and is the trouble that it comes to.
+func (h *policy) killed(ctx context.Context, q ask, k *killedError) error {
+	p := h.pool
+	p.report(Event{Kind: Killed, Tenant: q.tenant, Revision: h.pair.revision, Reason: k.reason})
+	// Who had no processor has done nothing wrong.
+	if !k.starved {
+		if until, yes := p.parking.strike(revisionKey{q.tenant, h.pair}); yes {
+			p.report(Event{Kind: Parked, Tenant: q.tenant, Revision: h.pair.revision, Reason: k.reason, Until: until})
+			p.tell(ctx, q.tenant, tenants.Parked{Revision: h.pair.revision, Since: p.config.Now(), Until: until, Reason: k.reason})
+		}
+	}
+	switch k.reason {
+	case "deadline":
+		return evaluation(&rules.EvalError{Code: "killed", Message: "it did not stop at its deadline"})
+	case "stack":
+		return evaluation(&rules.EvalError{Code: "stack_overflow", Message: "its process ended with a stack overflow"})
+	case "memory":
+		return evaluation(&rules.EvalError{Code: "out_of_memory", Message: "its process ran out of memory"})
+	case "protocol":
+		return &engine.Trouble{Code: CodeSandbox, Err: k}
+	default:
+		return evaluation(&rules.EvalError{Code: "crashed", Message: "its process ended"})
+	}
+}
+
+// tell notes a parked revision where administrators look. It is no matter for the
+// answer whether that succeeds.
+func (p *Pool) tell(ctx context.Context, tenant string, parked tenants.Parked) {
+	if p.config.Parking == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, parkLimit)
+	defer cancel()
+	if err := p.config.Parking.Park(ctx, tenant, parked); err != nil {
+		p.report(Event{Kind: Failed, Tenant: tenant, Revision: parked.Revision, Reason: "note that it is parked: " + err.Error()})
+	}
+}

@@ -1,0 +1,223 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
+	"regent/engine"
+	"regent/engine/rules"
+	"regent/tenants"
+)
+
+// Budgets.
+const (
+	// Slack is what a child has beyond the time of an evaluation to come to its own
+	// end; then it is killed. Evaluations that heed their deadline have needed 23 ms.
+	Slack = 30 * time.Millisecond
+	// CompileLimit is what compiling a pair of bundles may take.
+	CompileLimit = 300 * time.Millisecond
+	// parkLimit bounds what telling administrators may add to an answer.
+	parkLimit = 100 * time.Millisecond
+)
+
+// Codes of trouble.
+const (
+	// CodeSandbox is trouble with the children themselves.
+	CodeSandbox = "sandbox"
+	// CodeBusy is a question that found too many before it.
+	CodeBusy = "busy"
+	// CodeParked is a question about a revision that is parked.
+	CodeParked = "policy_parked"
+)
+
+// Config says where bundles come from and what children may cost. Fields without a
+// default are required.
+type Config struct {
+	// Store holds the bundles.
+	Store tenants.Store
+	// Timeout bounds what the rules may take for one event; zero means
+	// rules.DefaultTimeout.
+	Timeout time.Duration
+	// Capacity is how many compiled policies each child keeps, least recently used
+	// first out; zero means rules.DefaultCapacity.
+	Capacity int
+	// Children is how many questions are answered at a time; zero means 1.
+	Children int
+	// Memory is what each child may allocate, in bytes, from MinMemory to
+	// DefaultMemory; zero means DefaultMemory.
+	Memory uint64
+	// Parking is told about parked revisions; nil for nobody.
+	Parking tenants.ParkingLot
+	// Report is told what happens to children, one call at a time; nil for nobody.
+	Report func(Event)
+	// Now tells the time for parking; nil means time.Now.
+	Now func() time.Time
+
+	// command is what starts a child: a file and its arguments from the 0th on.
+	command []string
+}
+
+// Event is something that happened to a child.
+type Event struct {
+	// Kind is Killed, Parked, Replaced or Failed.
+	Kind EventKind
+	// Tenant and Revision say whose rules were being evaluated; empty if none were.
+	Tenant   string
+	Revision tenants.Digest
+	// Reason is a word for why, or an error's text where Kind is Failed.
+	Reason string
+	// Until is the end of the cool-down where Kind is Parked.
+	Until time.Time
+}
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	// Killed is a child that ended, or was ended, over a question.
+	Killed EventKind = "killed"
+	// Parked is a revision that is not evaluated for a while.
+	Parked EventKind = "parked"
+	// Replaced is a child that ended while it was idle, or had grown too large.
+	Replaced EventKind = "replaced"
+	// Failed is a child that could not be started.
+	Failed EventKind = "failed"
+)
+
+// Pool evaluates policies in child processes. It implements engine.Policies.
+type Pool struct {
+	config  Config
+	lanes   *lanes
+	parking *parking
+	// failed are pairs that do not compile, and why: their content does not change.
+	failed  *lru.Cache[pairKey, error]
+	bundles *bundleCache
+	flight  singleflight.Group
+
+	background sync.WaitGroup
+	reporting  sync.Mutex
+	// first is closed when the first child is up, or could not be started; then
+	// firstErr says why.
+	first     chan struct{}
+	firstOnce sync.Once
+	firstErr  error
+}
+
+// New starts the children in the background and returns at once. Close ends them.
+func New(c Config) (*Pool, error) {
+	if c.Store == nil {
+		return nil, errors.New("sandbox: Config.Store is not set")
+	}
+	if c.Timeout == 0 {
+		c.Timeout = rules.DefaultTimeout
+	}
+	if c.Capacity == 0 {
+		c.Capacity = rules.DefaultCapacity
+	}
+	c.Capacity = min(c.Capacity, 0xffff)
+	c.Children = max(c.Children, 1)
+	if c.Memory == 0 {
+		c.Memory = DefaultMemory
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.command == nil {
+		file, err := self()
+		if err != nil {
+			return nil, fmt.Errorf("sandbox: %w", err)
+		}
+		c.command = []string{file, "regent", childArgument}
+	}
+	p := &Pool{config: c, lanes: newLanes(c.Children), bundles: newBundleCache(), first: make(chan struct{})}
+	var err error
+	if p.parking, err = newParking(c.Now); err != nil {
+		return nil, err
+	}
+	if p.failed, err = lru.New[pairKey, error](c.Capacity); err != nil {
+		return nil, err
+	}
+	for _, s := range p.lanes.slots {
+		p.background.Go(func() { p.refill(s, "", 0) })
+	}
+	return p, nil
+}
+
+// Ready waits until the first child is up. Its error says why none can be started;
+// then nothing can be evaluated.
+func (p *Pool) Ready(ctx context.Context) error {
+	select {
+	case <-p.first:
+		return p.firstErr
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends all children and waits until nothing is left of them. Questions that are
+// being answered are trouble.
+func (p *Pool) Close() {
+	all := p.lanes.close()
+	p.background.Wait()
+	for _, child := range all {
+		child.end()
+	}
+}
+
+// Load returns the policy of a revision under a platform revision, for one event: all
+// its questions together have Config.Timeout. It reads the bundles if no child has
+// them compiled; they are compiled with the first question, in the child that
+// answers it, and then errors that are about compiling are the question's.
+func (p *Pool) Load(ctx context.Context, platform, revision tenants.Digest) (engine.Policy, error) {
+	h := &policy{pool: p, pair: pairKey{platform, revision}}
+	if err, ok := p.failed.Get(h.pair); ok {
+		return nil, err
+	}
+	if p.lanes.loaded(h.pair) {
+		return h, nil
+	}
+	return h, h.fetch(ctx)
+}
+
+// refill gives a slot a new child and gives the slot back.
+func (p *Pool) refill(s *slot, tenant string, held time.Duration) {
+	child, err := p.start()
+	p.firstOnce.Do(func() {
+		p.firstErr = err
+		close(p.first)
+	})
+	p.lanes.put(s, child)
+	if err != nil {
+		p.report(Event{Kind: Failed, Reason: err.Error()})
+	}
+	p.lanes.done(s, tenant, held)
+}
+
+func (p *Pool) start() (*process, error) {
+	return startProcess(p.config.command, configuration{p.config.Memory, p.config.Capacity})
+}
+
+// replace ends a slot's child and starts another, in the background.
+func (p *Pool) replace(s *slot, tenant string, held time.Duration) {
+	old := s.process
+	old.kill()
+	p.lanes.put(s, nil)
+	p.background.Go(func() { p.refill(s, tenant, held) })
+	p.background.Go(old.end)
+}
+
+func (p *Pool) report(e Event) {
+	if p.config.Report == nil {
+		return
+	}
+	p.reporting.Lock()
+	defer p.reporting.Unlock()
+	p.config.Report(e)
+}

@@ -1,0 +1,248 @@
+package sandbox
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// startLimit is what a child may take to be up. A Lambda function that was just
+// placed on a cold host needs more than the milliseconds of a warm one.
+const startLimit = 5 * time.Second
+
+// lastWords is how long a child's reason for ending is waited for.
+const lastWords = 10 * time.Millisecond
+
+// errIdle means that a child had ended, or had written something, before it was
+// asked: whatever it was, it was not this request's doing.
+var errIdle = errors.New("the child ended while it had nothing to do")
+
+// killedError is how a request ended together with its child.
+type killedError struct {
+	// reason is "deadline", "crash", "memory", "stack", "signal" or "protocol".
+	reason string
+	// starved tells that the child had less than half of the processor time that its
+	// budget is on a machine of its own: the machine's fault rather than the rules'.
+	starved bool
+}
+
+func (e *killedError) Error() string { return "the child was ended: " + e.reason }
+
+// process is one child. It is used by one goroutine at a time.
+type process struct {
+	cmd *exec.Cmd
+	to  *os.File
+	out *os.File
+	// from buffers out.
+	from *bufio.Reader
+	id   uint64
+	// loaded mirrors what the child keeps.
+	loaded *lru.Cache[pairKey, struct{}]
+	// uses counts requests since the memory was looked at.
+	uses int
+
+	dead    atomic.Bool
+	last    *tail
+	exited  chan struct{}
+	release sync.Once
+}
+
+// startProcess starts a child, and returns when it has its limits.
+func startProcess(command []string, conf configuration) (*process, error) {
+	p, err := spawn(command)
+	if err != nil {
+		return nil, fmt.Errorf("start a child: %w", err)
+	}
+	if p.loaded, err = lru.New[pairKey, struct{}](conf.capacity); err != nil {
+		p.end()
+		return nil, err
+	}
+	w := newFrame()
+	w.configuration(conf)
+	f, err := p.exchange(opConfigure, w, 0, startLimit)
+	if err != nil || f.code != statusOK {
+		p.end()
+		return nil, fmt.Errorf("start a child: it did not get ready: %w", errors.Join(err, errors.New(p.last.line())))
+	}
+	return p, nil
+}
+
+// spawn runs the command with nothing of this process but three pipes.
+func spawn(command []string) (*process, error) {
+	childIn, to, err := pipe()
+	if err != nil {
+		return nil, err
+	}
+	from, childOut, err := pipe()
+	if err != nil {
+		closeAll(childIn, to)
+		return nil, err
+	}
+	messages, childErr, err := os.Pipe()
+	if err != nil {
+		closeAll(childIn, to, from, childOut)
+		return nil, err
+	}
+	cmd := &exec.Cmd{
+		Path: command[0], Args: command[1:], Env: []string{}, Dir: "/",
+		Stdin: childIn, Stdout: childOut, Stderr: childErr,
+		SysProcAttr: attributes(),
+	}
+	err = cmd.Start()
+	closeAll(childIn, childOut, childErr)
+	if err != nil {
+		closeAll(to, from, messages)
+		return nil, err
+	}
+	p := &process{cmd: cmd, to: to, out: from, from: bufio.NewReaderSize(from, 4<<10), last: &tail{}, exited: make(chan struct{})}
+	go p.reap(messages)
+	return p, nil
+}
+
+// reap waits for the child's end, whatever its cause, so that none stays a zombie.
+func (p *process) reap(messages *os.File) {
+	_, _ = io.Copy(p.last, messages) // it ends with the child
+	messages.Close()
+	_ = p.cmd.Wait() // how it ended is in ProcessState
+	p.dead.Store(true)
+	close(p.exited)
+}
+
+// kill ends the child at once. It may be called at any time, by anybody.
+func (p *process) kill() {
+	p.dead.Store(true)
+	_ = p.cmd.Process.Kill() // its one error is that the child has ended
+}
+
+// end kills the child and waits until nothing is left of it.
+func (p *process) end() {
+	p.kill()
+	<-p.exited
+	p.release.Do(func() { closeAll(p.to, p.out) })
+}
+
+// exchange sends a request and reads its answer of at most limit bytes. Every error
+// but errIdle is a *killedError; after any of them the child is of no more use.
+func (p *process) exchange(op byte, w *writer, limit int, budget time.Duration) (frame, error) {
+	if p.dead.Load() || p.from.Buffered() > 0 || !silent(p.out) {
+		p.kill()
+		return frame{}, errIdle
+	}
+	p.id++
+	before := processorTime(p.cmd.Process.Pid)
+	used := make(chan time.Duration, 1)
+	watch := time.AfterFunc(budget, func() {
+		used <- processorTime(p.cmd.Process.Pid) - before
+		p.kill()
+	})
+	f, err := p.roundTrip(w.seal(p.id, op), limit)
+	if !watch.Stop() {
+		// An answer that comes with the deadline comes too late: the child is ending. Where
+		// the clock is not known, nobody is starved.
+		return frame{}, &killedError{reason: "deadline", starved: <-used < budget/2 && before > 0}
+	}
+	if err != nil {
+		return frame{}, p.failure(err)
+	}
+	return f, nil
+}
+
+func (p *process) roundTrip(request []byte, limit int) (frame, error) {
+	if _, err := p.to.Write(request); err != nil {
+		return frame{}, err
+	}
+	f, err := readFrame(p.from, limit, nil)
+	switch {
+	case err != nil:
+		return frame{}, err
+	case f.id != p.id || p.from.Buffered() > 0:
+		return frame{}, errWire
+	}
+	return f, nil
+}
+
+// lookAfter is how many short questions are asked between two looks at a child's
+// memory; after one that took longThen it is looked at too.
+const (
+	lookAfter = 256
+	longThen  = 5 * time.Millisecond
+)
+
+// grown tells that the child holds more than two thirds of what it may: a new one is
+// cheaper than a collector that runs all the time.
+func (p *process) grown(held time.Duration, memory uint64) bool {
+	if p.uses++; p.uses < lookAfter && held < longThen {
+		return false
+	}
+	p.uses = 0
+	return uint64(resident(p.cmd.Process.Pid)) > memory/3*2
+}
+
+// failure kills the child and says what its end was.
+func (p *process) failure(err error) error {
+	p.kill()
+	if errors.Is(err, errWire) {
+		return &killedError{reason: "protocol"}
+	}
+	// It ended by itself, or is ending: its last words are there at once.
+	select {
+	case <-p.exited:
+	case <-time.After(lastWords):
+	}
+	return &killedError{reason: p.last.reason()}
+}
+
+// tail keeps the first words of what a child says on its standard error: Go's
+// runtime tells why a program ends.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// Write keeps what there is room for and discards the rest.
+func (t *tail) Write(b []byte) (int, error) {
+	const room = 2 << 10
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, b[:min(len(b), room-len(t.text))]...)
+	return len(b), nil
+}
+
+func (t *tail) line() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	line, _, _ := bytes.Cut(t.text, []byte("\n"))
+	return string(line)
+}
+
+// reason is a word for why the child ended. The text itself is not passed on: it
+// comes from a process that ran other people's rules.
+func (t *tail) reason() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case bytes.Contains(t.text, []byte("stack overflow")):
+		return "stack"
+	case bytes.Contains(t.text, []byte("out of memory")), bytes.Contains(t.text, []byte("cannot allocate memory")):
+		return "memory"
+	case len(t.text) > 0:
+		return "crash"
+	default:
+		return "signal"
+	}
+}
+
+func closeAll(files ...*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
