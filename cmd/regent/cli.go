@@ -64,7 +64,9 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	root.AddCommand(
 		c.initCommand(), c.serveCommand(), c.demoCommand(), c.tokenCommand(),
-		c.evalCommand(), c.testCommand(), c.checkCommand(), c.matrixCommand(), c.versionCommand(),
+		c.evalCommand(), c.testCommand(), c.checkCommand(), c.matrixCommand(),
+		c.publishCommand(), c.revisionsCommand(), c.diffCommand(), c.activateCommand(), c.rollbackCommand(), c.platformCommand(),
+		c.versionCommand(),
 	)
 	return root
 }

@@ -90,9 +90,13 @@ func (d *draft) with(t tenants.Tenant, policy tenants.Bundle) *draft {
 	return &one
 }
 
-// shelf is a registry that keeps the few bundles that were read last.
+// shelf is a registry that keeps the few bundles that were read last, and has those
+// that are not stored yet.
 type shelf struct {
 	tenants.Registry
+	// unstored is set before the shelf is used.
+	unstored []tenants.Bundle
+
 	mu   sync.Mutex
 	last []tenants.Bundle
 }
@@ -103,10 +107,11 @@ const shelfSize = 8
 // Bundle returns the bundle with this digest.
 func (s *shelf) Bundle(ctx context.Context, digest tenants.Digest) (tenants.Bundle, error) {
 	s.mu.Lock()
-	i := slices.IndexFunc(s.last, func(b tenants.Bundle) bool { return b.Digest() == digest })
-	if i >= 0 {
-		defer s.mu.Unlock()
-		return s.last[i], nil
+	for _, b := range slices.Concat(s.unstored, s.last) {
+		if b.Digest() == digest {
+			s.mu.Unlock()
+			return b, nil
+		}
 	}
 	s.mu.Unlock()
 	b, err := s.Registry.Bundle(ctx, digest)

@@ -132,12 +132,14 @@ func inspectRules(ctx context.Context, s rulebook) (inspection, error) {
 		own := slices.DeleteFunc(slices.Clone(all), func(p problem) bool { return slices.Contains(shared, p) })
 		found.add(part{Name: t.ID, Kind: "tenant", Revision: b.Digest(), Files: len(b.Files()), OK: len(all) == 0}, own)
 	}
-	slices.SortStableFunc(found.Problems, func(a, b problem) int {
-		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
-	})
+	slices.SortStableFunc(found.Problems, byPlace)
 	found.OK = len(found.Problems) == 0
 	found.Complete = found.OK
 	return found, nil
+}
+
+func byPlace(a, b problem) int {
+	return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
 }
 
 func (found *inspection) add(p part, ps []problem) {

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"regent/engine"
+	"regent/tenants"
+)
+
+// review judges a proposal: the revision itself, and everybody whom it concerns. A
+// tenant's revision concerns that tenant, the platform's every tenant.
+type review struct {
+	*proposal
+	// strict judges by the schema too, and compiles the tests: what is published has to
+	// pass that. What is in the store has passed it, by the schema of its day.
+	strict bool
+	// before and after judge by what is in force, and by what would be.
+	before, after *judge
+	// checked are the versions of the tenants that were judged under a platform.
+	checked map[string]int64
+}
+
+func (p *proposal) review(strict bool) (*review, error) {
+	r := &review{proposal: p, strict: strict, checked: map[string]int64{}}
+	old, now := *p.base, *p.base
+	if p.owner == tenants.PlatformOwner {
+		now.platform = p.now
+	}
+	var err error
+	if r.before, err = newJudge(&old, p.flags.stage, p.patience); err != nil {
+		return nil, err
+	}
+	r.after, err = newJudge(&now, p.flags.stage, p.patience)
+	return r, err
+}
+
+// under is a judge of one tenant under a policy.
+func under(j *judge, t tenants.Tenant, policy tenants.Bundle) *judge {
+	one := *j
+	one.snapshot = j.snapshot.(*draft).with(t, policy)
+	return &one
+}
+
+// check judges the proposal and puts what it finds, and what changes for sample
+// callers, into the result.
+func (r *review) check(ctx context.Context) error {
+	r.out.Changes = diffBundles(r.owner, r.old, r.now, r.was.To)
+	found := inspection{
+		Workspace: r.flags.from, OK: true, Complete: true, Read: true, APIs: len(r.base.apis),
+		Parts: []part{}, Problems: []problem{}, Warnings: []string{}, Cache: []cacheReport{},
+	}
+	r.out.Check = &found
+	var err error
+	if r.owner == tenants.PlatformOwner {
+		err = r.checkPlatform(ctx)
+	} else {
+		err = r.checkTenant(ctx)
+	}
+	slices.SortStableFunc(found.Problems, byPlace)
+	return err
+}
+
+func (r *review) checkTenant(ctx context.Context) error {
+	found := r.out.Check
+	j := under(r.after, r.tenant, r.now)
+	if r.strict {
+		strictly, err := inspectRules(ctx, j.snapshot)
+		if err != nil {
+			return err
+		}
+		found.Parts, found.Problems, found.OK, found.Complete = strictly.Parts, strictly.Problems, strictly.OK, strictly.OK
+	} else if err := r.checkRules(ctx, j, r.tenant, r.now); err != nil {
+		return err
+	}
+	if !found.OK {
+		return nil
+	}
+	reports, err := j.cacheReports(ctx, r.samples)
+	if err != nil {
+		return err
+	}
+	found.addCache(reports, r.flags.allowIncomplete)
+	return r.compare(ctx, j, r.tenant, r.old)
+}
+
+// compare adds what changes for a tenant's sample callers.
+func (r *review) compare(ctx context.Context, after *judge, t tenants.Tenant, old tenants.Bundle) error {
+	if len(old.Files()) == 0 {
+		old = stub() // without a revision in force nobody is allowed anything
+	}
+	k := comparison{under(r.before, t, old), after, r.samples}
+	return k.rulings(ctx, t.ID, r.out.Changes)
+}
+
+// checkRules compiles a tenant's rules as the function does.
+func (r *review) checkRules(ctx context.Context, j *judge, t tenants.Tenant, b tenants.Bundle) error {
+	found := r.out.Check
+	_, err := j.policies.Load(ctx, j.snapshot.PlatformBundle().Digest(), b.Digest())
+	var trouble *engine.Trouble
+	if ctx.Err() != nil || errors.As(err, &trouble) && trouble.Code == "store" {
+		return errors.Join(ctx.Err(), err)
+	}
+	platform := j.snapshot.PlatformBundle()
+	ps, err := problemsOf(ctx, err, policyDir(t.ID), func(file string) string { return inWorkspace(file, policyDir(t.ID), b, platform) })
+	if err != nil {
+		return err
+	}
+	found.add(part{Name: t.ID, Kind: "tenant", Revision: b.Digest(), Files: len(b.Files()), OK: len(ps) == 0}, ps)
+	found.OK = found.OK && len(ps) == 0
+	found.Complete = found.Complete && found.OK
+	return nil
+}
+
+func (r *review) checkPlatform(ctx context.Context) error {
+	found, book := r.out.Check, r.after.snapshot
+	compile := func() ([]problem, error) { return ruleProblems(ctx, book, stub(), "") }
+	if r.strict {
+		compile = func() ([]problem, error) { return compileProblems(ctx, book, stub(), tenants.Bundle{}, "") }
+	}
+	ps, err := compile()
+	if err != nil {
+		return err
+	}
+	found.add(part{Name: "platform", Kind: "platform", Revision: r.now.Digest(), Files: len(r.now.Files()), OK: len(ps) == 0}, ps)
+	if found.OK = len(ps) == 0; !found.OK {
+		found.Complete = false
+		return nil
+	}
+	return r.checkTenants(ctx, true)
+}
+
+// checkTenants judges every tenant under the proposed platform, but for those that
+// were judged before and have not changed since.
+func (r *review) checkTenants(ctx context.Context, compare bool) error {
+	all, err := r.reg.Tenants(ctx)
+	if err != nil {
+		return fmt.Errorf("read tenants: %w", err)
+	}
+	all = slices.DeleteFunc(all, func(t tenants.Tenant) bool {
+		version, done := r.checked[t.ID]
+		return t.Revision == "" || done && version == t.Version
+	})
+	// Tenants with the same bundle come one after the other: it is read once.
+	slices.SortStableFunc(all, func(a, b tenants.Tenant) int { return strings.Compare(string(a.Revision), string(b.Revision)) })
+	progress := r.c.newProgress("checked", len(all))
+	defer progress.end()
+	for _, t := range all {
+		if err := r.checkUnder(ctx, t, compare); err != nil {
+			return fmt.Errorf("check tenant %s: %w", t.ID, err)
+		}
+		r.checked[t.ID] = t.Version
+		progress.step(t.ID)
+	}
+	found := r.out.Check
+	slices.SortStableFunc(found.Parts, func(a, b part) int {
+		if a.Kind != b.Kind {
+			return strings.Compare(a.Kind, b.Kind)
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return nil
+}
+
+// checkUnder judges one tenant with the revision that it has in force.
+func (r *review) checkUnder(ctx context.Context, t tenants.Tenant, compare bool) error {
+	b, err := r.reg.Bundle(ctx, t.Revision)
+	if err != nil {
+		return fmt.Errorf("read revision %s: %w", t.Revision.Short(), err)
+	}
+	found := r.out.Check
+	before := len(found.Problems)
+	j := under(r.after, t, b)
+	if err := r.checkRules(ctx, j, t, b); err != nil || len(found.Problems) > before {
+		return err
+	}
+	reports, err := j.cacheReports(ctx, r.samples)
+	if err != nil {
+		return err
+	}
+	found.addCache(reports, r.flags.allowIncomplete)
+	if !compare {
+		return nil
+	}
+	return r.compare(ctx, j, t, b)
+}
+
+// recheck looks, just before the activation, whether what the proposal was judged
+// against is still so.
+func (r *review) recheck(ctx context.Context) error {
+	if r.owner == tenants.PlatformOwner {
+		if err := r.checkTenants(ctx, false); err != nil {
+			return err
+		}
+		if !r.out.Check.OK {
+			r.showCheck()
+			r.c.errorLine("a tenant was changed meanwhile, and is not well under this revision, which is not in force")
+			return r.end(stateStored, exitStatus(exitNo))
+		}
+		return nil
+	}
+	moved, err := r.platformMoved(ctx)
+	if err == nil && moved {
+		err = r.end(stateConflict, &failure{
+			err:   fmt.Errorf("revision %s of %s is not in force: the platform was changed meanwhile, and it was not checked under that", r.now.Digest().Short(), r.owner),
+			hints: []string{r.retry + " again is safe: it starts from what is in force now"},
+		})
+	}
+	return err
+}
+
+func (r *review) platformMoved(ctx context.Context) (bool, error) {
+	digest, err := r.reg.Platform(ctx)
+	switch {
+	case errors.Is(err, tenants.ErrNotFound):
+		digest = emptyBundle().Digest()
+	case err != nil:
+		return false, fmt.Errorf("read platform: %w", err)
+	}
+	return digest != r.base.platform.Digest(), nil
+}
+
+// afterwards looks for a tenant and the platform that were moved at the same time, each
+// checked under what the other was before: whoever looks last sees both.
+func (r *review) afterwards(ctx context.Context) error {
+	if err := r.again(ctx); err != nil {
+		r.c.warn("nobody could look whether something else was changed at the same time: %v", err)
+		return nil
+	}
+	if r.out.Check.OK {
+		return nil
+	}
+	r.showCheck()
+	r.c.errorLine(fmt.Sprintf("revision %s of %s is in force, and something that came into force at the same time does not go with it", r.now.Digest().Short(), ownerName(r.owner)))
+	r.c.hint(r.command("rollback") + " goes back to what was in force before")
+	return exitStatus(exitNo)
+}
+
+func (r *review) again(ctx context.Context) error {
+	if r.owner == tenants.PlatformOwner {
+		return r.checkTenants(ctx, false)
+	}
+	moved, err := r.platformMoved(ctx)
+	if err != nil || !moved {
+		return err
+	}
+	if r.base, err = inForce(ctx, r.reg); err != nil {
+		return err
+	}
+	other, err := r.proposal.review(false)
+	if err != nil {
+		return err
+	}
+	saved := r.out.Changes
+	err = other.check(ctx)
+	r.out.Changes = saved
+	return err
+}
+
+// showCheck writes what the checks found. Of many tenants that are well, people see how
+// many they are.
+func (p *proposal) showCheck() {
+	if p.c.json {
+		return
+	}
+	const most = 20
+	shown := *p.out.Check
+	if len(shown.Parts) > most {
+		well := func(q part) bool { return q.OK && q.Kind == "tenant" }
+		shown.Parts = slices.DeleteFunc(slices.Clone(shown.Parts), well)
+		shown.Cache = slices.DeleteFunc(slices.Clone(shown.Cache), func(r cacheReport) bool { return r.Exact })
+		for i := range shown.Cache {
+			shown.Cache[i].Reads = nil
+		}
+	}
+	p.c.showChecks(shown)
+}
