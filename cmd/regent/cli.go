@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"regent/tenants"
 )
 
 // Exit statuses.
@@ -25,6 +27,8 @@ type cli struct {
 	json     bool
 	// store is --store; empty if it was not given.
 	store string
+	// tables opens a table; nil means DynamoDB's.
+	tables func(name string) (tenants.Registry, error)
 }
 
 // run runs the command line and returns the exit status.
@@ -66,6 +70,7 @@ func (c *cli) root() *cobra.Command {
 		c.initCommand(), c.serveCommand(), c.demoCommand(), c.tokenCommand(),
 		c.evalCommand(), c.testCommand(), c.checkCommand(), c.matrixCommand(),
 		c.publishCommand(), c.revisionsCommand(), c.diffCommand(), c.activateCommand(), c.rollbackCommand(), c.platformCommand(),
+		c.tenantsCommand(), c.apisCommand(), c.tableCommand(),
 		c.versionCommand(),
 	)
 	return root
@@ -107,12 +112,12 @@ func unknownVerb(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	f := &failure{err: fmt.Errorf("%q is not a verb of regent", args[0])}
+	f := &failure{err: fmt.Errorf("%q is not a verb of %s", args[0], cmd.CommandPath())}
 	for _, s := range cmd.SuggestionsFor(args[0]) {
-		f.hints = append(f.hints, "did you mean regent "+s+"?")
+		f.hints = append(f.hints, "did you mean "+cmd.CommandPath()+" "+s+"?")
 	}
 	if len(f.hints) == 0 {
-		f.hints = []string{"see regent --help"}
+		f.hints = []string{"see " + cmd.CommandPath() + " --help"}
 	}
 	return f
 }

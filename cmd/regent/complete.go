@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"time"
+
 	"github.com/spf13/cobra"
 )
 
@@ -14,20 +17,46 @@ func (c *cli) completeFlag(cmd *cobra.Command, flag string, values func() []stri
 	}
 }
 
-// tenantIDs are the tenants of the workspace that the flags and the environment name;
-// nothing if it cannot be read, for a completion has nowhere to say why.
-func (c *cli) tenantIDs() []string {
-	path, err := c.location(&cobra.Command{}, nil)
-	if err != nil {
-		return nil
+// completeArgument offers values for the first argument.
+func (c *cli) completeArgument(values func() []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return values(), cobra.ShellCompDirectiveNoFileComp
 	}
-	store, err := openWorkspace(path)
-	if err != nil {
-		return nil
-	}
-	var ids []string
-	for _, t := range store.Snapshot().Tenants() {
-		ids = append(ids, t.ID)
-	}
+}
+
+// tenantIDs are the tenants of the store that the flags and the environment name; nothing
+// if it cannot be read, for a completion has nowhere to say why.
+func (c *cli) tenantIDs() (ids []string) {
+	c.completing(func(ctx context.Context, store reader) {
+		all, _ := store.Tenants(ctx)
+		for _, t := range all {
+			ids = append(ids, t.ID)
+		}
+	})
 	return ids
+}
+
+// apiIDs are the APIs of that store.
+func (c *cli) apiIDs() (ids []string) {
+	c.completing(func(ctx context.Context, store reader) {
+		all, _ := store.APIs(ctx)
+		for _, a := range all {
+			ids = append(ids, a.ID)
+		}
+	})
+	return ids
+}
+
+// completing lists something for somebody who waits for a table no longer than this.
+func (c *cli) completing(list func(context.Context, reader)) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	cmd := &cobra.Command{}
+	cmd.SetContext(ctx)
+	if store, err := c.reader(cmd); err == nil {
+		list(ctx, store)
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"regent/engine/rules"
 	"regent/tenants/dir"
+	"regent/tenants/dynamo"
 )
 
 // failure is an error and what the user may do about it. It ends the program with
@@ -76,6 +77,10 @@ func (c *cli) fail(err error) {
 		for _, h := range f.hints {
 			c.hint(h)
 		}
+	}
+	var table *dynamo.Error
+	if errors.As(err, &table) && table.Hint != "" {
+		c.hint(table.Hint)
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -12,6 +11,7 @@ import (
 	"regent/cmd/internal/config"
 	"regent/tenants"
 	"regent/tenants/dir"
+	"regent/tenants/dynamo"
 )
 
 // storeVariable names the store where --store does not.
@@ -65,7 +65,7 @@ func (c *cli) registry(cmd *cobra.Command) (tenants.Registry, error) {
 			},
 		}
 	}
-	return c.openTable(cmd.Context(), store.Name)
+	return c.openTable(cmd, store.Name)
 }
 
 // reader is what verbs that only read ask: a table or a workspace.
@@ -82,7 +82,7 @@ func (c *cli) reader(cmd *cobra.Command) (reader, error) {
 		return nil, err
 	}
 	if store.Scheme == config.SchemeDynamoDB {
-		return c.openTable(cmd.Context(), store.Name)
+		return c.openTable(cmd, store.Name)
 	}
 	workspace, err := openWorkspace(store.Name)
 	if err != nil {
@@ -102,7 +102,22 @@ func (s snapshotReader) Tenants(context.Context) ([]tenants.Tenant, error) {
 	return s.Snapshot.Tenants(), nil
 }
 
-// openTable opens a table of DynamoDB, with limits for people who wait.
-func (c *cli) openTable(_ context.Context, table string) (tenants.Registry, error) {
-	return nil, &failure{err: fmt.Errorf("table %s: %w", table, errors.ErrUnsupported)}
+// openTable opens a table of DynamoDB, with limits for people who wait. It makes no
+// request yet.
+func (c *cli) openTable(cmd *cobra.Command, table string) (tenants.Registry, error) {
+	if c.tables != nil {
+		return c.tables(table)
+	}
+	store, err := dynamo.Open(cmd.Context(), dynamo.Options{Table: table, Administer: true, Author: author(cmd)})
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
+}
+
+// author is who a record that a verb writes is by: as --author says, if the verb has it,
+// else as Git or the system calls the user.
+func author(cmd *cobra.Command) string {
+	given, _ := cmd.Flags().GetString("author") // "" where there is no such flag
+	return proposalFlags{from: ".", author: given}.who(cmd.Context())
 }
