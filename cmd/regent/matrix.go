@@ -52,24 +52,38 @@ A caller can also have an issuer (of the tenant's; else the first), scopes, and 
 query and source_ip for the values of identity sources.
 
 --against compares with another workspace, such as a Git worktree of the release that is
-in production, and shows what changes: the callers are this workspace's.`,
+in production, and shows what changes: the callers are this workspace's. With a table as
+the store, it takes a revision too: active, previous, or the first digits of a digest,
+and compares with what the table has.`,
 		Example: `  regent matrix
   regent matrix --tenant acme --api a1b2c3 -v
-  regent matrix --against ../production`,
+  regent matrix --against ../production
+  regent matrix shop --against active --store dynamodb:regent`,
 		Args:              maxOne("directory"),
 		ValidArgsFunction: directories,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			reg, err := c.againstTable(cmd, f)
+			if err != nil {
+				return err
+			}
+			if reg != nil {
+				path := "."
+				if len(args) > 0 {
+					path = args[0]
+				}
+				return c.matrix(cmd.Context(), path, reg, f)
+			}
 			path, err := c.location(cmd, args)
 			if err != nil {
 				return err
 			}
-			return c.matrix(cmd.Context(), path, f)
+			return c.matrix(cmd.Context(), path, nil, f)
 		},
 	}
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", "only this tenant")
 	cmd.Flags().StringVar(&f.api, "api", "", "only this API")
 	cmd.Flags().StringVar(&f.callers, "callers", "", "a file with sample callers, for every tenant")
-	cmd.Flags().StringVar(&f.against, "against", "", "compare with the workspace in this directory")
+	cmd.Flags().StringVar(&f.against, "against", "", "compare with the workspace in this directory, or with this revision in a table")
 	cmd.Flags().StringVar(&f.stage, "stage", defaultStage, "the stage that requests are sent to, for rules that ask")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "spell out with which parameters requests are allowed")
 	c.completeFlag(cmd, "tenant", c.tenantIDs)
@@ -79,13 +93,13 @@ in production, and shows what changes: the callers are this workspace's.`,
 // matrix is what `regent matrix` shows. Its JSON form is stable.
 type matrix struct {
 	Workspace string `json:"workspace"`
-	// Against is the workspace that it is compared with; empty for none.
+	// Against is the workspace or the revision that it is compared with; empty for none.
 	Against string        `json:"against,omitempty"`
 	Tables  []matrixTable `json:"tables"`
 	// Gone are the tenants and APIs that only Against has: "tenant acme", "API a1b2c3".
 	Gone []string `json:"gone,omitempty"`
 	// Changes count, by kind, the rulings that differ; only with Against.
-	Changes map[string]int `json:"changes,omitempty"`
+	Changes map[string]int `json:"changes,omitzero"`
 }
 
 // matrixTable is about one API and one tenant.
@@ -117,7 +131,8 @@ type matrixCell struct {
 	Change string `json:"change,omitempty"`
 }
 
-func (c *cli) matrix(ctx context.Context, path string, f matrixFlags) error {
+// matrix shows the workspace at path. With reg, --against is a revision there.
+func (c *cli) matrix(ctx context.Context, path string, reg tenants.Registry, f matrixFlags) error {
 	store, err := openWorkspace(path)
 	if err != nil {
 		return err
@@ -131,19 +146,26 @@ func (c *cli) matrix(ctx context.Context, path string, f matrixFlags) error {
 		return err
 	}
 	m := matrix{Workspace: path, Tables: []matrixTable{}}
-	var before *judge
-	if f.against != "" {
-		if before, err = openAgainst(f, conf.EvalTimeout); err != nil {
-			return err
-		}
-		m.Against, m.Changes = strings.TrimPrefix(f.against, "dir:"), map[string]int{}
-	}
 	chosen, apis, err := f.choose(store.Snapshot())
 	if err != nil {
 		return err
 	}
+	var before *judge
+	switch {
+	case reg != nil:
+		before, chosen, err = revisionsAgainst(ctx, reg, f, chosen, conf.EvalTimeout)
+		m.Against = f.against + " of the store"
+	case f.against != "":
+		if before, err = openAgainst(f, conf.EvalTimeout); err == nil {
+			m.Gone = f.gone(before.snapshot, store.Snapshot())
+		}
+		m.Against = strings.TrimPrefix(f.against, "dir:")
+	}
+	if err != nil {
+		return err
+	}
 	if before != nil {
-		m.Gone = f.gone(before.snapshot, store.Snapshot())
+		m.Changes = map[string]int{}
 	}
 	for _, t := range chosen {
 		callers, err := callersOf(path, f.callers, t.ID)
