@@ -64,11 +64,11 @@ func Cover(arn ARN, cells []engine.Cell, at Request, size int) (Coverage, error)
 	}
 	c.separate()
 	doc := c.document()
-	if len(marshalled(doc)) > size {
+	if doc.size() > size {
 		c.merge()
 		doc = c.document()
 	}
-	for len(marshalled(doc)) > size && len(c.allowed) > 0 {
+	for doc.size() > size && len(c.allowed) > 0 {
 		c.shrink()
 		c.separate()
 		doc = c.document()
@@ -137,8 +137,12 @@ func (c *cover) inexpressible() {
 // returns allowed cells to give up if that would hurt others.
 func (c *cover) takeBack() (drop []engine.Cell, reason string) {
 	for _, cell := range c.denied {
-		reaching := slices.DeleteFunc(slices.Clone(c.allow), func(p string) bool { return !reaches(p, cell) })
-		if len(reaching) == 0 || slices.ContainsFunc(c.deny, func(d string) bool { return containsCell(d, cell) }) {
+		first := slices.IndexFunc(c.allow, func(p string) bool { return reaches(p, cell) })
+		if first < 0 {
+			continue
+		}
+		reaching := slices.DeleteFunc(slices.Clone(c.allow[first:]), func(p string) bool { return !reaches(p, cell) })
+		if slices.ContainsFunc(c.deny, func(d string) bool { return containsCell(d, cell) }) {
 			continue
 		}
 		denial := c.denialFor(cell, reaching)
@@ -317,13 +321,4 @@ func (c *cover) verify() error {
 		}
 	}
 	return nil
-}
-
-func marshalled(d Document) []byte {
-	b, err := marshal(d)
-	if err != nil {
-		// A document of strings always marshals.
-		panic(err)
-	}
-	return b
 }

@@ -147,6 +147,43 @@ func (d Document) MarshalJSON() ([]byte, error) {
 	return marshal(plain(d))
 }
 
+// size is the length of a document's JSON. Sid, NotAction and Condition are not
+// counted: documents that are made here have none.
+func (d Document) size() int {
+	n := len(`{"Version":,"Statement":[]}`) + jsonSize(d.Version) + max(0, len(d.Statement)-1)
+	for _, s := range d.Statement {
+		n += len(`{"Effect":}`) + jsonSize(string(s.Effect))
+		for _, list := range []struct {
+			name string
+			of   Strings
+		}{{"Action", s.Action}, {"Resource", s.Resource}, {"NotResource", s.NotResource}} {
+			if len(list.of) == 0 {
+				continue
+			}
+			n += len(`,"":[]`) + len(list.name) + len(list.of) - 1
+			for _, text := range list.of {
+				n += jsonSize(text)
+			}
+		}
+	}
+	return n
+}
+
+// jsonSize is the length of a text in JSON.
+func jsonSize(s string) int {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			b, err := marshal(s)
+			if err != nil {
+				// A string always marshals.
+				panic(err)
+			}
+			return len(b)
+		}
+	}
+	return len(s) + 2
+}
+
 // marshal leaves <, > and & as they are: paths may hold them, a reply has no HTML in
 // it, and its bytes are counted.
 func marshal(v any) ([]byte, error) {

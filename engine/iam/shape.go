@@ -176,6 +176,9 @@ func reaches(pattern string, c engine.Cell) bool {
 	if method != c.Method {
 		return false
 	}
+	if !startsAlike(path, c) {
+		return false
+	}
 	if len(c.Segments) == 0 {
 		return c.Rest && path != "" || !c.Rest && strings.Trim(path, "*") == ""
 	}
@@ -201,6 +204,23 @@ func reaches(pattern string, c engine.Cell) bool {
 		}
 	}
 	return false
+}
+
+// startsAlike tells whether a pattern's first word could be that of a cell's paths: a
+// quick answer for most, which differ there.
+func startsAlike(path string, c engine.Cell) bool {
+	if len(c.Segments) == 0 || !c.Segments[0].Fixed {
+		return true
+	}
+	end := strings.IndexAny(path, "/*?")
+	switch {
+	case end < 0:
+		return path == c.Segments[0].Literal
+	case path[end] == '/':
+		return path[:end] == c.Segments[0].Literal
+	default:
+		return strings.HasPrefix(c.Segments[0].Literal, path[:end])
+	}
 }
 
 func include(set []int, n int) []int {

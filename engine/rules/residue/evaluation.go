@@ -407,6 +407,9 @@ func slice(a *ast.Array) []*ast.Term {
 
 // terms finds the values that several terms can have together.
 func (x *evaluation) terms(ts []*ast.Term, e *env, k func([]value, *env) (truth, error)) (truth, error) {
+	if vs, ok := x.plain(ts, e); ok {
+		return k(vs, e)
+	}
 	var next func(i int, vs []value, e *env) (truth, error)
 	next = func(i int, vs []value, e *env) (truth, error) {
 		if i == len(ts) {
@@ -417,6 +420,26 @@ func (x *evaluation) terms(ts []*ast.Term, e *env, k func([]value, *env) (truth,
 		})
 	}
 	return next(0, nil, e)
+}
+
+// plain are the values of terms that are all scalars and variables with values.
+func (x *evaluation) plain(ts []*ast.Term, e *env) ([]value, bool) {
+	vs := make([]value, len(ts))
+	for i, t := range ts {
+		switch v := t.Value.(type) {
+		case ast.Var:
+			bound, ok := e.get(v)
+			if !ok || isPending(bound) {
+				return nil, false
+			}
+			vs[i] = bound
+		case ast.Null, ast.Boolean, ast.Number, ast.String:
+			vs[i] = known{v}
+		default:
+			return nil, false
+		}
+	}
+	return vs, true
 }
 
 // collect makes a collection of values, an ordinary one if all are known.

@@ -24,7 +24,9 @@ func Partition(ctx context.Context, p *Program, routes []tenants.Route) ([]engin
 		p.special, p.shared = &special{asWritten(p.Allow), asWritten(p.Deny)}, newShared()
 	}
 	defer context.AfterFunc(ctx, pt.cancel.Cancel)()
-	for _, c := range startingCells(p.Known, routes) {
+	start := startingCells(p.Known, routes)
+	pt.cells = make([]engine.Cell, 0, len(start))
+	for _, c := range start {
 		if err := pt.judge(c); err != nil {
 			return nil, nil, err
 		}
@@ -41,11 +43,16 @@ type partition struct {
 	numbers map[engine.Limit]int
 	// cancel stops builtin functions when ctx ends.
 	cancel topdown.Cancel
+	// work are the cells that are not judged yet.
+	work []engine.Cell
+	// x is the evaluation of one cell after another.
+	x evaluation
 }
 
 // judge evaluates a cell, or its parts if it must be split.
 func (p *partition) judge(start engine.Cell) error {
-	work := []engine.Cell{start}
+	work := append(p.work[:0], start)
+	defer func() { p.work = work }()
 	for len(work) > 0 {
 		c := work[len(work)-1]
 		work = work[:len(work)-1]
@@ -80,7 +87,8 @@ func (p *partition) judge(start engine.Cell) error {
 // same for all of the cell.
 func (p *partition) evaluate(c *engine.Cell) error {
 	c.Allowed, c.Limits = false, nil
-	x := &evaluation{Program: p.program, ctx: p.ctx, cancel: p.cancel, cell: *c, careful: p.program.Fallible}
+	p.x = evaluation{Program: p.program, ctx: p.ctx, cancel: p.cancel, cell: *c, careful: p.program.Fallible}
+	x := &p.x
 	allow, err := x.hold(&p.program.special.allow)
 	if err != nil {
 		return err
@@ -170,7 +178,7 @@ func startingCells(k engine.Known, routes []tenants.Route) []engine.Cell {
 	if !known {
 		routes = []tenants.Route{{Method: tenants.AnyMethod, Path: tenants.DefaultRoute}}
 	}
-	var cells []engine.Cell
+	cells := make([]engine.Cell, 0, len(routes))
 	for _, r := range routes {
 		if known && k.Route && k.Input.Route != "" && r.Path != k.Input.Route {
 			continue
@@ -211,6 +219,7 @@ func cellsOf(method string, r tenants.Route, known bool, k engine.Known) []engin
 		return []engine.Cell{c}
 	}
 	segments := template(r.Path)
+	c.Segments = make([]engine.Segment, 0, len(segments))
 	for _, s := range segments {
 		if parameter(s) == "" {
 			c.Segments = append(c.Segments, engine.Segment{Fixed: true, Literal: s})

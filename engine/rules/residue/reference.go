@@ -113,6 +113,16 @@ func (x *evaluation) plainValue(rules []*ast.Rule, loc *ast.Location) (v value, 
 
 // walk goes down into a value along a path, over all values of its variables.
 func (x *evaluation) walk(v value, path []*ast.Term, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	for len(path) > 0 && ast.IsScalar(path[0].Value) {
+		member, ok := memberAt(v, path[0])
+		if !ok {
+			break
+		}
+		if member == nil {
+			return no, nil
+		}
+		v, path = member, path[1:]
+	}
 	if len(path) == 0 {
 		return k(v, e)
 	}
@@ -134,6 +144,26 @@ func (x *evaluation) walk(v value, path []*ast.Term, loc *ast.Location, e *env, 
 	return x.term(path[0], e, func(key value, e *env) (truth, error) {
 		return x.index(v, key, loc, e, func(v value, e *env) (truth, error) { return x.walk(v, path[1:], loc, e, k) })
 	})
+}
+
+// memberAt is the member of a collection under a constant; nil if there is none. It
+// returns false where that is not as plain as that.
+func memberAt(v value, key *ast.Term) (value, bool) {
+	switch c := v.(type) {
+	case known:
+		member := knownMember(c, key)
+		if member == nil {
+			return nil, true
+		}
+		return known{member.Value}, true
+	case dict:
+		if name, ok := key.Value.(ast.String); ok {
+			if member, ok := c.entries[string(name)]; ok {
+				return member, true
+			}
+		}
+	}
+	return nil, false
 }
 
 // iterate binds a variable to each key of a collection.
@@ -225,23 +255,28 @@ func (x *evaluation) indexDict(d dict, name string, loc *ast.Location, e *env, k
 }
 
 func indexKnown(c, key known, e *env, k foundValue) (truth, error) {
-	var member *ast.Term
-	switch c := c.Value.(type) {
-	case *ast.Array:
-		if n, ok := asInt(key); ok && n >= 0 && n < c.Len() {
-			member = c.Elem(n)
-		}
-	case ast.Object:
-		member = c.Get(ast.NewTerm(key.Value))
-	case ast.Set:
-		if t := ast.NewTerm(key.Value); c.Contains(t) {
-			member = t
-		}
-	}
+	member := knownMember(c, ast.NewTerm(key.Value))
 	if member == nil {
 		return no, nil
 	}
 	return k(known{member.Value}, e)
+}
+
+// knownMember is the member of a known collection under a key; nil if there is none.
+func knownMember(c known, key *ast.Term) *ast.Term {
+	switch c := c.Value.(type) {
+	case *ast.Array:
+		if n, ok := asInt(known{key.Value}); ok && n >= 0 && n < c.Len() {
+			return c.Elem(n)
+		}
+	case ast.Object:
+		return c.Get(key)
+	case ast.Set:
+		if c.Contains(key) {
+			return key
+		}
+	}
+	return nil
 }
 
 // memberKind is the type that all members of a collection have, those that are not

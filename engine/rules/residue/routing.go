@@ -67,7 +67,7 @@ type routed struct {
 }
 
 func newRouting(routes []tenants.Route) routing {
-	r := routing{templates: make(map[string][]string, len(routes)), byWord: map[string][]routed{}}
+	r := routing{templates: make(map[string][]string, len(routes)), byWord: map[string][]routed{}, all: make([]routed, 0, len(routes))}
 	for _, route := range routes {
 		segments, ok := r.templates[route.Path]
 		if !ok {

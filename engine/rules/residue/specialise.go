@@ -334,7 +334,13 @@ func (s *specialiser) test(expr *ast.Expr, e *env) ([]tested, bool, error) {
 	case "internal.member_2":
 		route, isField = s.field(ts[1], e)
 	}
-	if !isField || s.x.isPattern(other, e) {
+	if !isField {
+		return nil, false, nil
+	}
+	if text, ok := other.Value.(ast.String); ok && name != "internal.member_2" {
+		return []tested{{test{route, []string{string(text)}, expr.Negated != (name == "neq")}, e}}, true, nil
+	}
+	if s.x.isPattern(other, e) {
 		return nil, false, nil
 	}
 	vs, envs, err := s.values(other, e)
