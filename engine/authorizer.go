@@ -29,9 +29,14 @@ type Authorizer struct {
 	NewID func() string
 	// Salt keys the digests that stand for subjects in the log.
 	Salt []byte
+	// MaxStale is how long a revision that did load may decide in place of a later one
+	// that does not, counted from when it was last in force. Zero is not at all.
+	MaxStale time.Duration
 
 	// memo keeps the documents of cache keys.
 	memo memo
+	// last keeps what was in force and loaded.
+	last lastGood
 }
 
 // Authorize answers one event with the bytes of a reply, or with *Unauthorized or
@@ -64,7 +69,7 @@ func (a *Authorizer) Explain(ctx context.Context, event []byte) (out Outcome) {
 		out.Input, out.Record = w.input, w.record(out.Err)
 		a.Log(out.Record)
 	}()
-	out.Reply, out.Err = w.authorize(ctx, event)
+	out.Reply, out.Err = w.authorize(tenants.WithStaleness(ctx, &w.stale), event)
 	return out
 }
 
@@ -86,6 +91,10 @@ type work struct {
 	limits   []Limit
 	reply    *Reply
 	evalTime time.Duration
+	// stale is what the store answered from memory.
+	stale tenants.Staleness
+	// instead are the bundles in force, if others decided in their place.
+	instead bundles
 }
 
 // authorize is the pipeline: the seven steps of DESIGN.md §2.
@@ -225,18 +234,6 @@ func (w *work) unauthenticated(err error) error {
 	}
 	// With a cache the credential is part of the key, so the no holds for all of it.
 	return &denial{code: u.Code, detail: "not authenticated", wholeKey: w.cached()}
-}
-
-func (w *work) load(ctx context.Context) (Policy, error) {
-	if w.tenant.Revision == "" {
-		return nil, Troublef("no_revision", "tenant %q has no active revision: publish one", w.tenant.ID)
-	}
-	var err error
-	if w.platform, err = w.Store.Platform(ctx); err != nil {
-		return nil, asTrouble("store", err)
-	}
-	policy, err := w.Policies.Load(ctx, w.platform, w.tenant.Revision)
-	return policy, asTrouble("policy", err)
 }
 
 // complete adds what every reply carries. Rules cannot overwrite it.

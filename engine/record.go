@@ -25,6 +25,9 @@ type Record struct {
 	Masked           []string                `json:"masked,omitempty"`
 	Result           RecordResult            `json:"result"`
 	Error            *RecordError            `json:"error,omitempty"`
+	// Stale says that something in force could not be read, and that what was known
+	// before decided in its place.
+	Stale *RecordStale `json:"stale,omitempty"`
 	// Incomplete says why a reply that API Gateway may cache grants less than the
 	// rules do. At most ten entries.
 	Incomplete []Limit          `json:"incomplete,omitempty"`
@@ -68,7 +71,22 @@ type RecordResult struct {
 
 // RecordError is why there was no decision.
 type RecordError struct {
-	Code    string `json:"code"`
+	Code string `json:"code"`
+	// Store is the store's own code for what happened, if it has one.
+	Store   string `json:"store,omitempty"`
+	Message string `json:"message"`
+}
+
+// RecordStale is why a decision rests on what was known before.
+type RecordStale struct {
+	// AgeSeconds is how old the oldest of it is.
+	AgeSeconds int64 `json:"age_s"`
+	// Revision and Platform are in force and did not load; what did decide is in
+	// Bundles. Empty if it was only that the store could not be asked.
+	Revision string `json:"revision,omitempty"`
+	Platform string `json:"platform,omitempty"`
+	// Store is the store's own code for what happened, if it has one.
+	Store   string `json:"store,omitempty"`
 	Message string `json:"message"`
 }
 
@@ -101,8 +119,36 @@ func (w *work) record(err error) Record {
 		}
 	}
 	r.Incomplete = w.limits[:min(len(w.limits), 10)]
+	r.Stale = w.recordStale()
 	r.Result, r.Error = w.result(err)
 	return r
+}
+
+func (w *work) recordStale() *RecordStale {
+	age, err := w.stale.Oldest()
+	if err == nil {
+		return nil
+	}
+	stale := &RecordStale{AgeSeconds: int64(age / time.Second), Store: storeCode(err), Message: cut(err.Error())}
+	if w.instead == (bundles{}) {
+		return stale
+	}
+	if w.instead.tenant != w.tenant.Revision {
+		stale.Revision = string(w.instead.tenant)
+	}
+	if w.instead.platform != w.platform {
+		stale.Platform = string(w.instead.platform)
+	}
+	return stale
+}
+
+// storeCode returns a store's own code for an error; "" if it has none.
+func storeCode(err error) string {
+	var coded interface{ StoreCode() string }
+	if errors.As(err, &coded) {
+		return coded.StoreCode()
+	}
+	return ""
 }
 
 func (w *work) recordInput() *RecordInput {
@@ -135,7 +181,7 @@ func (w *work) result(err error) (RecordResult, *RecordError) {
 			&RecordError{Code: unauthorized.Code, Message: cut(unauthorized.Detail)}
 	case errors.As(err, &trouble):
 		return RecordResult{Outcome: "trouble", Code: trouble.Code},
-			&RecordError{Code: trouble.Code, Message: cut(trouble.Err.Error())}
+			&RecordError{Code: trouble.Code, Store: storeCode(err), Message: cut(trouble.Err.Error())}
 	case err != nil:
 		return RecordResult{Outcome: "trouble"}, &RecordError{Message: "unclassified"}
 	}
