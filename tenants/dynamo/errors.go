@@ -43,6 +43,9 @@ const (
 // Error returns What.
 func (e *Error) Error() string { return e.What }
 
+// StoreCode returns Code, for the decision log.
+func (e *Error) StoreCode() string { return e.Code }
+
 // Unwrap returns the context's error if the time was up, and nil otherwise.
 func (e *Error) Unwrap() error { return e.cause }
 
