@@ -311,23 +311,3 @@ func isAssignment(b ast.Body) bool {
 	return len(b) == 1 && b[0].IsEquality() && !b[0].Negated && len(b[0].With) == 0 &&
 		(ast.IsConstant(b[0].Operand(0).Value) || ast.IsConstant(b[0].Operand(1).Value))
 }
-
-// knownParts are the parts of the input that every cache key fixes.
-var knownParts = []string{"tenant", "identity", "api"}
-
-// knownInput builds the part of the input document that no cache key leaves open.
-func knownInput(in engine.Input) (ast.Value, map[string]ast.Value, error) {
-	v, err := value(in)
-	if err != nil {
-		return nil, nil, err
-	}
-	whole := v.(ast.Object)
-	values := map[string]ast.Value{}
-	part := ast.NewObject()
-	for _, name := range knownParts {
-		t := whole.Get(ast.InternedTerm(name))
-		values[name] = t.Value
-		part.Insert(ast.InternedTerm(name), t)
-	}
-	return part, values, nil
-}
