@@ -88,11 +88,10 @@ func (c *cli) showSummary(ch *changes, more string) {
 	c.out.line("")
 	if ch.From == "" {
 		c.out.line(c.out.paint(bold, "revision "+ch.To.Short()) + ", the first")
-		c.showFiles(ch.Files)
+		c.out.table(fileRows(ch.Files))
 	} else {
 		c.out.line(c.out.paint(bold, "from revision "+ch.From.Short()+" to "+ch.To.Short()))
-		c.showFiles(ch.Files)
-		c.showData(ch.Data)
+		c.out.table(slices.Concat(fileRows(ch.Files), dataRows(ch.Data)))
 		c.out.line("")
 		if left := c.showDiffs(ch.Files, diffLimit); left > 0 {
 			c.say("%s more: %s", plural(left, "line"), more)
@@ -109,7 +108,5 @@ func (c *cli) showRulings(ch *changes) {
 	case ch.Matrix != nil:
 		c.out.line("")
 		c.showMatrix(*ch.Matrix, matrixFlags{against: ch.Matrix.Against})
-	default:
-		c.say("there are no sample callers to tell what changes for: tenants/TENANT/%s", callersFile)
 	}
 }

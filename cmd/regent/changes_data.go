@@ -160,10 +160,9 @@ func member(at, name string) string {
 	}
 }
 
-// showData writes a line for each value.
-func (c *cli) showData(changes []dataChange) {
+// dataRows are a line for each value.
+func dataRows(changes []dataChange) (rows [][]cell) {
 	const most = 20
-	var rows [][]cell
 	for i, d := range changes {
 		if i == most {
 			rows = append(rows, []cell{{text: fmt.Sprintf("  and %s more", plural(len(changes)-most, "value"))}})
@@ -182,7 +181,7 @@ func (c *cli) showData(changes []dataChange) {
 		}
 		rows = append(rows, []cell{{"  " + d.Change, color}, {text: printable("data." + strings.TrimPrefix(d.Path, "."))}, {text: printable(what)}})
 	}
-	c.out.table(rows)
+	return rows
 }
 
 // brief is a value for people; --json has all of it.

@@ -77,18 +77,46 @@ func paths(a, b tenants.Bundle) []string {
 
 // unified is a diff as git and patch know it.
 func unified(from string, before []byte, to string, after []byte) string {
-	if len(before) == 0 && len(after) == 0 {
-		return fmt.Sprintf("--- %s\n+++ %s\n", from, to) // an empty file that comes or goes
+	switch {
+	case len(before) == 0:
+		return whole(from, to, "+", after)
+	case len(after) == 0:
+		return whole(from, to, "-", before)
 	}
 	text := string(diff.Diff(from, before, to, after))
 	_, text, _ = strings.Cut(text, "\n") // its first line repeats the names
 	return text
 }
 
+// whole is the diff of a file that comes or goes, sign being + or -.
+func whole(from, to, sign string, content []byte) string {
+	text := fmt.Sprintf("--- %s\n+++ %s\n", from, to)
+	lines := strings.SplitAfter(string(content), "\n")
+	last := lines[len(lines)-1]
+	if last == "" {
+		lines = lines[:len(lines)-1]
+	}
+	if len(lines) == 0 {
+		return text
+	}
+	at := fmt.Sprintf("@@ -0,0 +1,%d @@\n", len(lines))
+	if sign == "-" {
+		at = fmt.Sprintf("@@ -1,%d +0,0 @@\n", len(lines))
+	}
+	text += at + sign + strings.Join(lines, sign)
+	if last != "" {
+		text += "\n\\ No newline at end of file\n"
+	}
+	return text
+}
+
 // countLines counts the lines that a diff adds and removes.
 func countLines(text string) (added, removed int) {
-	_, hunks, _ := strings.Cut(text, "\n@@ ")
-	for line := range strings.Lines(hunks) {
+	at := strings.Index(text, "\n@@ ")
+	if at < 0 {
+		return 0, 0
+	}
+	for line := range strings.Lines(text[at+1:]) {
 		switch line[0] {
 		case '+':
 			added++
@@ -99,14 +127,13 @@ func countLines(text string) (added, removed int) {
 	return added, removed
 }
 
-// showFiles writes a line for each file.
-func (c *cli) showFiles(files []fileChange) {
-	var rows [][]cell
+// fileRows are a line for each file.
+func fileRows(files []fileChange) (rows [][]cell) {
 	for _, f := range files {
 		color := map[string]style{changeAdded: green, changeRemoved: red, changeEdited: yellow}[f.Change]
 		rows = append(rows, []cell{{"  " + f.Change, color}, {text: printable(f.Path)}, {text: fmt.Sprintf("+%d -%d", f.Added, f.Removed)}})
 	}
-	c.out.table(rows)
+	return rows
 }
 
 // showDiffs writes the files' diffs, at most limit lines of them, 0 for all. It

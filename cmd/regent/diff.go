@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -188,15 +189,11 @@ func (c *cli) showDiff(ch *changes, f diffFlags) {
 		c.say("nothing differs: both are revision %s", ch.To.Short())
 		return
 	}
-	if f.stat {
-		c.showFiles(ch.Files)
-	} else {
+	if !f.stat {
 		c.showDiffs(ch.Files, 0)
-	}
-	if len(ch.Data) > 0 {
 		c.out.line("")
-		c.showData(ch.Data)
 	}
+	c.out.table(slices.Concat(fileRows(ch.Files), dataRows(ch.Data)))
 	if ch.Matrix != nil || ch.Unknown != "" {
 		c.showRulings(ch)
 	}

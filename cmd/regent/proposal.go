@@ -162,7 +162,7 @@ func unregistered(ctx context.Context, reg tenants.Registry, id string) error {
 		}
 		f.hints = append(f.hints, didYouMean(id, ids))
 	}
-	f.hints = append(f.hints, "register it with regent tenants put, which reads its tenant.yaml")
+	f.hints = append(f.hints, "register it: regent tenants put tenants/"+id+"/tenant.yaml")
 	return f
 }
 

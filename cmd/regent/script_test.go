@@ -17,12 +17,15 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"regent/engine/rules/sandbox"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata/script")
 
 // TestMain lets scripts run the real main as `exec regent`.
 func TestMain(m *testing.M) {
+	sandbox.Main()
 	testscript.Main(m, map[string]func(){"regent": main})
 }
 
@@ -274,6 +277,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},
 	{regexp.MustCompile(`\.localhost:\d+`), ".localhost:PORT"},
 	{regexp.MustCompile(`"(version|revision|go|opa|platform)": "[^"]*"`), `"$1": "..."`},
+	{regexp.MustCompile(`(passed|failed) in [0-9.]+(ns|µs|ms|s)\b`), "$1 in DURATION"},
 	{regexp.MustCompile(`"jti": "[^"]*"`), `"jti": "..."`},
 }
 
