@@ -113,7 +113,8 @@ type Activation struct {
 // being there. A write that comes second returns an error that wraps ErrConflict and
 // changes nothing. A process that ends between two writes leaves every owner on a
 // whole revision, and doing the same again finishes it. Reads by a Registry's own
-// methods see every write that was acknowledged before.
+// methods see every write that was acknowledged before. The version of a record only
+// grows, also over its removal.
 type Registry interface {
 	Store
 
@@ -122,7 +123,8 @@ type Registry interface {
 	// PutAPI writes an API in place of the one that has its Version; Version 0 writes
 	// a new one. It returns what is stored, with its new version.
 	PutAPI(ctx context.Context, api API) (API, error)
-	// DeleteAPI removes the API if its version is still the one given.
+	// DeleteAPI removes the API if its version is still the one given. One that is not
+	// there is ErrNotFound.
 	DeleteAPI(ctx context.Context, id string, version int64) error
 
 	// Tenants returns every tenant, sorted by id.
@@ -150,7 +152,8 @@ type Registry interface {
 	// Activate brings a stored revision into force if the owner's version is still
 	// a.Version (0 for the first of PlatformOwner and WorkspaceOwner), and leaves an
 	// audit item. a.To must be among the owner's revisions, else ErrNotFound. It
-	// returns the activation with the version it made; a.From is set by the store.
+	// returns the activation with the version it made; a.From is set by the store, and so
+	// is a.Time if it is zero.
 	Activate(ctx context.Context, owner string, a Activation) (Activation, error)
 	// Activations returns the owner's audit items, newest first.
 	Activations(ctx context.Context, owner string) ([]Activation, error)
