@@ -14,8 +14,9 @@ BUILD := CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -tags lambd
 FUZZTIME ?= 60s
 # The page whose table of budgets `make bench` replaces; empty to print it.
 PAGE ?=
-# The workspace that `make package` puts beside the function.
-WORKSPACE ?= policies
+# The workspace that `make package` puts beside the function, if any: only a stack with
+# Store=workspace reads it.
+WORKSPACE ?=
 
 .PHONY: help test lint fmt build bootstrap package fuzz bench cover demo clean
 
@@ -32,19 +33,20 @@ fmt: ## format Go and Rego
 	gofmt -l -w .
 	"$$(.ci/opa)" fmt --write policies
 
-build: ## build the function into dist/arm64 and dist/amd64, reproducibly
+build: ## build the function into dist/arm64 and dist/amd64, reproducibly, and list its modules
 	@$(MAKE) bootstrap GOARCH=arm64 OUT=dist/arm64/bootstrap
 	@$(MAKE) bootstrap GOARCH=amd64 OUT=dist/amd64/bootstrap
+	go run ./.ci/sbom dist/arm64/bootstrap >dist/sbom.json
 
 # One binary, for GOARCH, at OUT: the process test runs what this builds.
 bootstrap:
 	GOARCH=$(GOARCH) $(BUILD) -o $(OUT) ./cmd/authorizer
 
-package: build ## put the arm64 function and WORKSPACE into dist/package, as template.yaml deploys it
+package: build ## put the arm64 function, and WORKSPACE, into dist/package, as template.yaml deploys it
 	rm -rf dist/package
 	mkdir -p dist/package
 	cp dist/arm64/bootstrap dist/package/bootstrap
-	cp -R "$(WORKSPACE)" dist/package/workspace
+	$(if $(WORKSPACE),cp -R "$(WORKSPACE)" dist/package/workspace)
 
 fuzz: ## fuzz every target for FUZZTIME (60s)
 	@FUZZTIME=$(FUZZTIME) .ci/test fuzz
