@@ -1,19 +1,32 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"regent/engine/identity"
+	"regent/tenants"
 	"regent/tenants/dir"
 )
 
 // checkFlags are the flags of `regent check`.
 type checkFlags struct {
 	allowIncomplete bool
+	allowPrivate    bool
 	stage           string
+}
+
+// add adds the flags to a verb that checks.
+func (f *checkFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.allowIncomplete, "allow-incomplete", false, "accept cached replies that grant less than the rules")
+	cmd.Flags().StringVar(&f.stage, "stage", defaultStage, "the stage that requests are sent to, for rules that ask")
+	allowPrivateFlag(cmd, &f.allowPrivate)
 }
 
 func (c *cli) checkCommand() *cobra.Command {
@@ -58,8 +71,7 @@ the rules and --allow-incomplete does not accept that.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&f.allowIncomplete, "allow-incomplete", false, "accept cached replies that grant less than the rules")
-	cmd.Flags().StringVar(&f.stage, "stage", defaultStage, "the stage that requests are sent to, for rules that ask")
+	f.add(cmd)
 	return cmd
 }
 
@@ -77,25 +89,69 @@ func checkWorkspace(cmd *cobra.Command, path string, f checkFlags) (inspection, 
 	if err != nil {
 		return inspection{}, err
 	}
-	found, err := inspect(cmd.Context(), store.Snapshot())
+	return checkSnapshot(cmd.Context(), store.Snapshot(), path, f)
+}
+
+// checkSnapshot checks a workspace that was read from a directory.
+func checkSnapshot(ctx context.Context, s *dir.Snapshot, path string, f checkFlags) (inspection, error) {
+	found, err := inspect(ctx, s)
 	found.Workspace = path
-	if err != nil || !found.OK {
+	if err != nil {
 		return found, err
 	}
 	conf, err := settings(path)
 	if err != nil {
 		return found, err
 	}
-	j, err := newJudge(store.Snapshot(), f.stage, conf.EvalTimeout)
+	problems, err := providerProblems(s, path, f.allowPrivate || conf.AllowPrivate)
 	if err != nil {
 		return found, err
 	}
-	reports, err := j.cacheReports(cmd.Context(), samplesAt(path))
+	found.addProblems(problems)
+	if !found.OK {
+		return found, nil
+	}
+	j, err := newJudge(s, f.stage, conf.EvalTimeout)
+	if err != nil {
+		return found, err
+	}
+	reports, err := j.cacheReports(ctx, samplesAt(path))
 	if err != nil {
 		return found, err
 	}
 	found.addCache(reports, f.allowIncomplete)
 	return found, nil
+}
+
+// providerProblems are the identity providers that no function would ever ask, where
+// they are written.
+func providerProblems(s *dir.Snapshot, path string, allowPrivate bool) (found []problem, err error) {
+	for _, t := range s.Tenants() {
+		if !slices.ContainsFunc(t.Identity.Providers, func(p tenants.Provider) bool { return identity.CheckProvider(p, allowPrivate) != nil }) {
+			continue
+		}
+		name := "tenants/" + t.ID + "/" + tenantFile
+		content, err := os.ReadFile(filepath.Join(path, filepath.FromSlash(name)))
+		if err != nil {
+			return nil, fmt.Errorf("read workspace: %w", err)
+		}
+		file, err := dir.ReadTenant(name, content)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range unreachable(file, allowPrivate) {
+			found = append(found, problem{e.File, e.Line, e.Column, "provider", e.Message, e.Hint})
+		}
+	}
+	return found, nil
+}
+
+// addProblems adds problems that are no rule's.
+func (found *inspection) addProblems(problems []problem) {
+	found.Problems = append(found.Problems, problems...)
+	slices.SortStableFunc(found.Problems, byPlace)
+	found.OK = found.OK && len(problems) == 0
+	found.Complete = found.Complete && found.OK
 }
 
 // addCache adds cache reports and what they mean for the verdict.

@@ -70,7 +70,7 @@ func (c *cli) root() *cobra.Command {
 		c.initCommand(), c.serveCommand(), c.demoCommand(), c.tokenCommand(),
 		c.evalCommand(), c.testCommand(), c.checkCommand(), c.matrixCommand(),
 		c.publishCommand(), c.revisionsCommand(), c.diffCommand(), c.activateCommand(), c.rollbackCommand(), c.platformCommand(),
-		c.tenantsCommand(), c.apisCommand(), c.tableCommand(),
+		c.tenantsCommand(), c.apisCommand(), c.tableCommand(), c.importCommand(), c.exportCommand(),
 		c.versionCommand(),
 	)
 	return root

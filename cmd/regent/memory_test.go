@@ -178,7 +178,7 @@ func (m *memory) active(owner string) (tenants.Activation, error) {
 	t, registered := m.records[owner]
 	log := m.log[owner]
 	switch {
-	case owner == tenants.PlatformOwner && len(log) == 0, owner != tenants.PlatformOwner && !registered:
+	case !registered && (tenants.ValidID(owner) || len(log) == 0):
 		return tenants.Activation{}, fmt.Errorf("%s: %w", owner, tenants.ErrNotFound)
 	case len(log) == 0:
 		return tenants.Activation{Version: t.Version}, nil
@@ -195,7 +195,7 @@ func (m *memory) Active(_ context.Context, owner string) (tenants.Activation, er
 func (m *memory) Activate(_ context.Context, owner string, a tenants.Activation) (tenants.Activation, error) {
 	return during(m, "Activate", func() (tenants.Activation, error) {
 		now, err := m.active(owner)
-		if err != nil && owner != tenants.PlatformOwner {
+		if err != nil && tenants.ValidID(owner) {
 			return a, err
 		}
 		if now.Version != a.Version {

@@ -25,9 +25,10 @@ const (
 // recordChange is what came of writing a tenant's or an API's record. Its JSON form is
 // stable; further fields may come.
 type recordChange struct {
-	// Kind is tenant or API.
+	// Kind is tenant or API; of an import also policy (a tenant's rules), platform or
+	// files.
 	Kind string `json:"kind"`
-	ID   string `json:"id"`
+	ID   string `json:"id,omitempty"`
 	// State is new, changed, unchanged or deleted.
 	State string `json:"state"`
 	// Version is the record's, after the change.
@@ -37,6 +38,9 @@ type recordChange struct {
 	// Clashes are what a write at the same time brought about, which has to be undone.
 	Clashes []string `json:"clashes,omitempty"`
 }
+
+// name is "tenant acme", or "platform" where there is only one.
+func (r recordChange) name() string { return strings.TrimSpace(r.Kind + " " + r.ID) }
 
 // fieldChange is one field that differs between two records. A field that one of them
 // has not is nil there.
@@ -112,7 +116,7 @@ func jsonText(v any) string {
 // recordLine is a change in a line: "tenant acme: changed (version 4)".
 func (c *cli) recordLine(r recordChange) {
 	color := map[string]style{recordNew: green, recordChanged: yellow, recordDeleted: red}[r.State]
-	line := r.Kind + " " + r.ID + ": " + c.out.paint(color, r.State)
+	line := r.name() + ": " + c.out.paint(color, r.State)
 	if r.Version > 0 && r.State != recordUnchanged {
 		line += fmt.Sprintf(" (version %d)", r.Version)
 	}
@@ -133,7 +137,7 @@ func (c *cli) finish(r recordChange) error {
 
 // preview shows on standard error what a write will change.
 func (c *cli) preview(r recordChange) {
-	c.say("%s %s: %s", r.Kind, r.ID, r.State)
+	c.say("%s: %s", r.name(), r.State)
 	c.err.table(fieldRows(r.Fields, "  "))
 }
 

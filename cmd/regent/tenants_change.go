@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"regent/tenants"
+	"regent/tenants/cache"
 )
 
 // statusCommand is suspend or resume.
@@ -67,13 +67,9 @@ func setStatus(ctx context.Context, reg tenants.Registry, id string, status tena
 	return change, nil
 }
 
-// refreshDefault is how long a function believes what it has in memory, unless its
-// REGENT_REFRESH says otherwise.
-const refreshDefault = 10 * time.Second
-
 // sayWhen tells when a change of a record has come to everybody.
 func (c *cli) sayWhen(ctx context.Context, reg tenants.Registry) error {
-	c.say("functions that have it in memory see it within their REGENT_REFRESH, %s unless set otherwise", refreshDefault)
+	c.say("functions that have it in memory see it within their REGENT_REFRESH, %s unless set otherwise", cache.DefaultRefresh)
 	apis, err := reg.APIs(ctx)
 	if err != nil {
 		return fmt.Errorf("list APIs: %w", err)
