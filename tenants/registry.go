@@ -135,7 +135,8 @@ type Registry interface {
 	// not judge the record: its callers use Validate and CheckProviders first.
 	PutTenant(ctx context.Context, t Tenant) (Tenant, error)
 	// DeleteTenant removes the record and its selectors if its version is still the
-	// one given. Revisions and activations stay.
+	// one given. A tenant that is not there is ErrNotFound. Revisions and activations
+	// stay.
 	DeleteTenant(ctx context.Context, id string, version int64) error
 
 	// PutRevision stores a bundle and lists it among its owner's revisions. Storing
