@@ -40,10 +40,11 @@ type Policy interface {
 
 // Policies loads policies and keeps them.
 type Policies interface {
-	// Load returns the policy of a tenant revision under a platform revision. It
-	// compiles each pair once, whoever asks, and returns *Trouble if the store does
-	// not answer or the rules do not compile.
-	Load(ctx context.Context, platform, revision tenants.Digest) (Policy, error)
+	// Load returns the policy of a tenant revision under a platform revision, for one
+	// event of the tenant with this id. It compiles each pair once, whoever asks, and
+	// returns *Trouble if the store does not answer or the rules do not compile. The
+	// policy does not depend on the tenant; whose turn it is may.
+	Load(ctx context.Context, tenant string, platform, revision tenants.Digest) (Policy, error)
 }
 
 // Reply is a decision on its way to API Gateway, complete with the context that

@@ -29,7 +29,7 @@ func (w *work) load(ctx context.Context) (Policy, error) {
 			return policy, nil
 		}
 	}
-	policy, err := w.Policies.Load(ctx, active.platform, active.tenant)
+	policy, err := w.Policies.Load(ctx, w.tenant.ID, active.platform, active.tenant)
 	if err == nil {
 		w.last.loaded(w.tenant.ID, active, w.now)
 		return policy, nil
@@ -63,7 +63,7 @@ type stoodIn struct {
 // standIn lets what was in force before decide, and says so in the log. Everything else
 // of the tenant's record counts as it is now: who may call, and whether at all.
 func (w *work) standIn(ctx context.Context, before stoodIn, cause error) (Policy, error) {
-	policy, err := w.Policies.Load(ctx, before.platform, before.tenant)
+	policy, err := w.Policies.Load(ctx, w.tenant.ID, before.platform, before.tenant)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ type shelves struct {
 	loads   int
 }
 
-func (s *shelves) Load(_ context.Context, platform, revision tenants.Digest) (engine.Policy, error) {
+func (s *shelves) Load(_ context.Context, _ string, platform, revision tenants.Digest) (engine.Policy, error) {
 	s.loads++
 	for _, d := range []tenants.Digest{platform, revision} {
 		if err := s.failing[d]; err != nil {

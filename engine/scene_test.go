@@ -217,7 +217,7 @@ func (s *scene) Verify(_ context.Context, _ tenants.Tenant, credential string, n
 	return engine.Identity{Kind: engine.JWT, Subject: claims["sub"].(string), Issuer: claims["iss"].(string), Claims: claims}, nil
 }
 
-func (s *scene) Load(_ context.Context, platform, revision tenants.Digest) (engine.Policy, error) {
+func (s *scene) Load(_ context.Context, _ string, platform, revision tenants.Digest) (engine.Policy, error) {
 	if err := s.enter("Load"); err != nil {
 		return nil, err
 	}

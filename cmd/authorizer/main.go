@@ -23,11 +23,13 @@ import (
 	"regent/cmd/internal/config"
 	"regent/engine"
 	"regent/engine/identity"
+	"regent/engine/rules/sandbox"
 	"regent/tenants"
 	"regent/tenants/dir"
 )
 
 func main() {
+	sandbox.Main()
 	f, err := setUp(os.Environ(), os.Stdout, os.Stderr)
 	if err != nil {
 		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("the function cannot start", "error", err.Error())
@@ -50,10 +52,16 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", c.Store, err)
 	}
+	watch := &childWatch{messages: messages}
+	parking, _ := store.(tenants.ParkingLot)
 	authorizer, err := assemble.Authorizer(assemble.Parts{
 		Store:        store,
 		AllowPrivate: c.AllowPrivate,
 		EvalTimeout:  c.EvalTimeout,
+		InProcess:    c.InProcess,
+		Memory:       childMemory(environment(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE")),
+		Parking:      parking,
+		Report:       watch.report,
 		// The function logs what it answers, which is trouble where the engine was
 		// too late.
 		Log: func(engine.Record) {},
@@ -63,10 +71,20 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 	}
 	counts := newMetrics(stderr, environment(environ, "AWS_LAMBDA_FUNCTION_NAME"), time.Now())
 	countIdentity(counts, authorizer.Identity)
+	watch.count(counts)
 	if c.AllowPrivate {
 		messages.Warn("identity providers may be at private addresses and without TLS: REGENT_ALLOW_PRIVATE_PROVIDERS is for development")
 	}
-	messages.Info("ready", "store", c.Store.String(), "isolation", "none", "eval_timeout", c.EvalTimeout.String())
+	isolation := "process"
+	if c.InProcess {
+		isolation = "none"
+		messages.Warn("rules are evaluated in the function's own process: REGENT_ISOLATION=none is for rules that are all trusted")
+	}
+	if err := waitForChildren(authorizer); err != nil {
+		assemble.Close(authorizer)
+		return nil, fmt.Errorf("isolation process: %w", err)
+	}
+	messages.Info("ready", "store", c.Store.String(), "isolation", isolation, "eval_timeout", c.EvalTimeout.String())
 	return &function{
 		authorizer: authorizer,
 		decisions:  &decisionLog{w: stdout, id: assemble.NewID()},

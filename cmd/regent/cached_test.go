@@ -93,6 +93,7 @@ func newStand(t *testing.T, snapshot *dir.Snapshot, issuer *devissuer.Issuer, ap
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { assemble.Close(authorizer) })
 	s := &stand{}
 	s.gateway, err = gateway.New(api, gateway.Options{Authorize: authorizer.Authorize, Shape: shape, OnRequest: func(trace gateway.Trace) {
 		s.mu.Lock()
@@ -292,10 +293,10 @@ func (a cachedAPI) blind(p probeRequest) bool {
 		a.simple && p.odd && !slices.Contains(a.sources, "context:path")
 }
 
-// verdictKey is what requests share that a simple response speaks for: the template,
+// verdictKey is what requests share that a simple response speaks for: the route key,
 // and where the key has them, method and path.
 func (a cachedAPI) verdictKey(t gateway.Trace) string {
-	_, key, _ := strings.Cut(t.Route, " ")
+	key := t.Route
 	if slices.Contains(a.sources, "context:httpMethod") {
 		key += " " + t.Method
 	}

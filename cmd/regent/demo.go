@@ -75,6 +75,7 @@ func (c *cli) demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer assemble.Close(d.local.authorizer)
 	steps, err := d.steps()
 	if err != nil {
 		return err

@@ -132,6 +132,7 @@ func runCase(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { assemble.Close(authorizer) })
 	authorizer.NewID = func() string { return decisionID }
 
 	event := p.fill(t, c.files["event.json"])

@@ -150,12 +150,13 @@ func (c *cli) eval(ctx context.Context, path string, f evalFlags, now func() tim
 		store = devStore{snapshot, issuer}
 	}
 	authorizer, err := assemble.Authorizer(assemble.Parts{
-		Store: store, AllowPrivate: conf.AllowPrivate, EvalTimeout: conf.EvalTimeout,
+		Store: store, AllowPrivate: conf.AllowPrivate, EvalTimeout: conf.EvalTimeout, InProcess: conf.InProcess,
 		Log: func(engine.Record) {}, Now: now,
 	})
 	if err != nil {
 		return err
 	}
+	defer assemble.Close(authorizer)
 	v := newVerdict(authorizer.Explain(ctx, event))
 	if f.explain && v.Input != nil {
 		v.Trace = trace(ctx, snapshot, *v.Input, now())

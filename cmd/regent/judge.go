@@ -102,7 +102,7 @@ func (j *judge) permissions(ctx context.Context, api tenants.API, t tenants.Tena
 	if err != nil {
 		return engine.Permissions{}, err
 	}
-	policy, err := j.policies.Load(ctx, platform, t.Revision)
+	policy, err := j.policies.Load(ctx, t.ID, platform, t.Revision)
 	if err != nil {
 		return engine.Permissions{}, err
 	}

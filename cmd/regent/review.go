@@ -99,7 +99,7 @@ func (r *review) compare(ctx context.Context, after *judge, t tenants.Tenant, ol
 // checkRules compiles a tenant's rules as the function does.
 func (r *review) checkRules(ctx context.Context, j *judge, t tenants.Tenant, b tenants.Bundle) error {
 	found := r.out.Check
-	_, err := j.policies.Load(ctx, j.snapshot.PlatformBundle().Digest(), b.Digest())
+	_, err := j.policies.Load(ctx, t.ID, j.snapshot.PlatformBundle().Digest(), b.Digest())
 	var trouble *engine.Trouble
 	if ctx.Err() != nil || errors.As(err, &trouble) && trouble.Code == "store" {
 		return errors.Join(ctx.Err(), err)

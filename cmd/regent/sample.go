@@ -77,7 +77,7 @@ func (s *server) allows(ctx context.Context, p *probe) bool {
 	if err != nil {
 		return false
 	}
-	policy, err := s.local.authorizer.Policies.Load(ctx, platform, p.tenant.Revision)
+	policy, err := s.local.authorizer.Policies.Load(ctx, p.tenant.ID, platform, p.tenant.Revision)
 	if err != nil {
 		return false
 	}

@@ -154,9 +154,14 @@ func (s *server) prepare(ctx context.Context, f serveFlags) error {
 	}
 	authorizer, err := assemble.Authorizer(assemble.Parts{
 		Store: store, AllowPrivate: conf.AllowPrivate, EvalTimeout: conf.EvalTimeout,
+		InProcess: conf.InProcess, Children: assemble.SeveralChildren(),
 		Log: func(engine.Record) {},
 	})
 	if err != nil {
+		return err
+	}
+	if err := assemble.Ready(ctx, authorizer); err != nil {
+		assemble.Close(authorizer)
 		return err
 	}
 	s.local = newLocal(authorizer, s.show)
@@ -193,6 +198,7 @@ func (s *server) close() error {
 		errs = append(errs, f.close())
 		f.handler.Load().Close()
 	}
+	assemble.Close(s.local.authorizer)
 	return errors.Join(errs...)
 }
 

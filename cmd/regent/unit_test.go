@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"regent/cmd/internal/assemble"
 	"regent/cmd/internal/devissuer"
 	"regent/engine/identity"
 	"regent/policies"
@@ -254,6 +255,7 @@ func TestDemoNoticesSurprises(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer assemble.Close(d.local.authorizer)
 	f, err := listen("127.0.0.1:0", d.gateway)
 	if err != nil {
 		t.Fatal(err)
@@ -282,6 +284,7 @@ func TestDecisionsAreForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer assemble.Close(d.local.authorizer)
 	f, err := listen("127.0.0.1:0", d.gateway)
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func (one) Platform(context.Context) (tenants.Digest, error) { return "platform"
 // open rules allow whoever gets as far as them.
 type open struct{ engine.Policy }
 
-func (o open) Load(context.Context, tenants.Digest, tenants.Digest) (engine.Policy, error) {
+func (o open) Load(context.Context, string, tenants.Digest, tenants.Digest) (engine.Policy, error) {
 	return o, nil
 }
 

@@ -67,7 +67,7 @@ func New(c Config) (*Engine, error) {
 
 // Load returns the compiled policy of a revision under a platform revision. Both
 // bundles are read and compiled once, whoever asks and however many at a time.
-func (e *Engine) Load(ctx context.Context, platform, revision tenants.Digest) (engine.Policy, error) {
+func (e *Engine) Load(ctx context.Context, _ string, platform, revision tenants.Digest) (engine.Policy, error) {
 	key := pairKey{platform, revision}
 	if k, ok := e.kept.Get(key); ok {
 		return k.policy, k.err

@@ -66,7 +66,7 @@ func TestEngineCompilesOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			p, err := e.Load(t.Context(), d[0], d[1])
+			p, err := e.Load(t.Context(), "acme", d[0], d[1])
 			if err != nil {
 				t.Error(err)
 				return
@@ -87,7 +87,7 @@ func TestEngineForgetsTheLeastRecentlyUsed(t *testing.T) {
 	store, d := storeOf(t, `allow := true`, `allow := false`)
 	e := newEngine(t, rules.Config{Store: store, Capacity: 1})
 	for _, i := range []int{1, 2, 2, 1} {
-		if _, err := e.Load(t.Context(), d[0], d[i]); err != nil {
+		if _, err := e.Load(t.Context(), "acme", d[0], d[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,7 +101,7 @@ func TestEngineRemembersThatABundleDoesNotCompile(t *testing.T) {
 	store, d := storeOf(t, `allow if {`)
 	e := newEngine(t, rules.Config{Store: store})
 	for range 3 {
-		_, err := e.Load(t.Context(), d[0], d[1])
+		_, err := e.Load(t.Context(), "acme", d[0], d[1])
 		var trouble *engine.Trouble
 		if !errors.As(err, &trouble) || trouble.Code != "policy" || !strings.Contains(err.Error(), "authz.rego:") {
 			t.Fatalf("error %v, want trouble that names the file", err)
@@ -117,11 +117,11 @@ func TestEngineDoesNotRememberAStoreFailure(t *testing.T) {
 	store, d := storeOf(t, `allow := true`)
 	e := newEngine(t, rules.Config{Store: store})
 	store.fail.Store(true)
-	if _, err := e.Load(t.Context(), d[0], d[1]); err == nil {
+	if _, err := e.Load(t.Context(), "acme", d[0], d[1]); err == nil {
 		t.Fatal("no error")
 	}
 	store.fail.Store(false)
-	if _, err := e.Load(t.Context(), d[0], d[1]); err != nil {
+	if _, err := e.Load(t.Context(), "acme", d[0], d[1]); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -134,7 +134,7 @@ func TestEngineTimeout(t *testing.T) {
 	a * b == -1
 }`)
 	e := newEngine(t, rules.Config{Store: store, Timeout: 20 * time.Millisecond})
-	p, err := e.Load(t.Context(), d[0], d[1])
+	p, err := e.Load(t.Context(), "acme", d[0], d[1])
 	if err != nil {
 		t.Fatal(err)
 	}

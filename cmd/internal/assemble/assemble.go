@@ -4,8 +4,10 @@
 package assemble
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
+	"runtime"
 	"time"
 
 	"regent/cmd/internal/secrets"
@@ -13,6 +15,7 @@ import (
 	"regent/engine/apigw"
 	"regent/engine/identity"
 	"regent/engine/rules"
+	"regent/engine/rules/sandbox"
 	"regent/tenants"
 )
 
@@ -22,21 +25,37 @@ type Parts struct {
 	Store tenants.Store
 	// AllowPrivate lets identity providers be at private addresses and without TLS.
 	AllowPrivate bool
+	// MaxStale is how long a revision may decide in place of a later one that does not
+	// load; zero is not at all.
+	MaxStale time.Duration
 	// EvalTimeout bounds one evaluation of rules; zero means rules.DefaultTimeout.
 	EvalTimeout time.Duration
+	// InProcess has rules evaluated in this process. Otherwise they are evaluated in
+	// child processes, which are of this program: its main calls sandbox.Main first.
+	InProcess bool
+	// Children is how many child processes there are; zero means 1. Whoever answers
+	// several events at a time wants SeveralChildren.
+	Children int
+	// Memory is what each child may allocate, in bytes; zero means
+	// sandbox.DefaultMemory.
+	Memory uint64
+	// Parking is told about parked revisions, and Report about what happens to
+	// children; nil for nobody.
+	Parking tenants.ParkingLot
+	Report  func(sandbox.Event)
 	// Log is called with every decision.
 	Log func(engine.Record)
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
 
-// Authorizer returns a complete authorizer with empty caches. Subjects in its log
+// Authorizer returns a complete authorizer with empty caches. Close it. Subjects in its log
 // are keyed by a salt of its own: they compare within one Authorizer and nowhere else.
 func Authorizer(p Parts) (*engine.Authorizer, error) {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	policies, err := rules.New(rules.Config{Store: p.Store, Timeout: p.EvalTimeout})
+	policies, err := policies(p)
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +70,43 @@ func Authorizer(p Parts) (*engine.Authorizer, error) {
 		Now:      p.Now,
 		NewID:    NewID,
 		Salt:     salt,
+		MaxStale: p.MaxStale,
 	}
 	if err := a.Validate(); err != nil {
+		Close(a)
 		return nil, fmt.Errorf("assemble %w", err)
 	}
 	return a, nil
+}
+
+func policies(p Parts) (engine.Policies, error) {
+	if p.InProcess {
+		return rules.New(rules.Config{Store: p.Store, Timeout: p.EvalTimeout})
+	}
+	return sandbox.New(sandbox.Config{
+		Store: p.Store, Timeout: p.EvalTimeout, Children: p.Children, Memory: p.Memory,
+		Parking: p.Parking, Report: p.Report,
+	})
+}
+
+// SeveralChildren is Parts.Children for a program that answers several events at a
+// time: one for each processor, and never one alone, so that a tenant's slow rules do
+// not hold up the others'.
+func SeveralChildren() int { return max(2, runtime.NumCPU()) }
+
+// Ready waits until the authorizer can evaluate rules. Its error says why it cannot.
+func Ready(ctx context.Context, a *engine.Authorizer) error {
+	if pool, ok := a.Policies.(*sandbox.Pool); ok {
+		return pool.Ready(ctx)
+	}
+	return nil
+}
+
+// Close ends the authorizer's child processes.
+func Close(a *engine.Authorizer) {
+	if pool, ok := a.Policies.(*sandbox.Pool); ok {
+		pool.Close()
+	}
 }
 
 // NewID returns a random UUID (version 4), as OPA's decision ids are.

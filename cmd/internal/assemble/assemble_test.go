@@ -1,14 +1,21 @@
 package assemble_test
 
 import (
+	"os"
 	"regexp"
 	"testing"
 	"testing/fstest"
 
 	"regent/cmd/internal/assemble"
 	"regent/engine"
+	"regent/engine/rules/sandbox"
 	"regent/tenants/dir"
 )
+
+func TestMain(m *testing.M) {
+	sandbox.Main()
+	os.Exit(m.Run())
+}
 
 func TestAuthorizer(t *testing.T) {
 	t.Parallel()
@@ -25,6 +32,7 @@ func TestAuthorizer(t *testing.T) {
 		ok    bool
 	}{
 		{"complete", assemble.Parts{Store: store, Log: log}, true},
+		{"in the process", assemble.Parts{Store: store, Log: log, InProcess: true}, true},
 		{"no store", assemble.Parts{Log: log}, false},
 		{"no log", assemble.Parts{Store: store}, false},
 		{"nothing", assemble.Parts{}, false},
@@ -38,6 +46,12 @@ func TestAuthorizer(t *testing.T) {
 			}
 			if tt.ok && (len(a.Salt) != 32 || a.Now == nil) {
 				t.Errorf("a salt of %d bytes; a clock: %t", len(a.Salt), a.Now != nil)
+			}
+			if tt.ok {
+				if err := assemble.Ready(t.Context(), a); err != nil {
+					t.Error(err)
+				}
+				assemble.Close(a)
 			}
 		})
 	}

@@ -174,6 +174,7 @@ func TestTenancy(t *testing.T) { // TEN-01 to TEN-07, TEN-10, TEN-12
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { assemble.Close(a) })
 	for _, tt := range cases {
 		t.Run(tt.Name, func(t *testing.T) {
 			t.Parallel()

@@ -30,6 +30,9 @@ type Config struct {
 	// AllowPrivate is REGENT_ALLOW_PRIVATE_PROVIDERS: whether identity providers may
 	// be at private addresses and without TLS. For development only.
 	AllowPrivate bool
+	// InProcess is REGENT_ISOLATION=none: rules are evaluated in the program's own
+	// process and not in one that can be killed. For those who trust all the rules.
+	InProcess bool
 	// LogLevel is REGENT_LOG_LEVEL, for operational messages. Decisions are logged
 	// at every level.
 	LogLevel slog.Level
@@ -166,17 +169,15 @@ func readLogLevel(c *Config, value string) error {
 	return nil
 }
 
-// readIsolation accepts only what this build does, so that nobody believes in a
-// wall that is not there.
-func readIsolation(_ *Config, value string) error {
+func readIsolation(c *Config, value string) error {
 	switch value {
-	case "none":
-		return nil
 	case "process":
-		return errors.New("this build evaluates rules in its own process and cannot isolate them: run it only with rules that you trust, and say so with none")
+	case "none":
+		c.InProcess = true
 	default:
-		return fmt.Errorf("%q is neither none nor process", value)
+		return fmt.Errorf("%q is neither process nor none", value)
 	}
+	return nil
 }
 
 // uselessWithDir refuses the settings of a store's cache: a directory is read once,

@@ -52,7 +52,7 @@ func (r registry) Platform(context.Context) (tenants.Digest, error) { return "sh
 // cache, so Decide is the only question that is asked; any other panics.
 type viewersRead struct{ engine.Policy }
 
-func (p viewersRead) Load(context.Context, tenants.Digest, tenants.Digest) (engine.Policy, error) {
+func (p viewersRead) Load(context.Context, string, tenants.Digest, tenants.Digest) (engine.Policy, error) {
 	return p, nil
 }
 

@@ -94,7 +94,9 @@ func BenchmarkChild(b *testing.B) {
 		load func() (engine.Policy, error)
 	}{
 		{"process", func() (engine.Policy, error) { return direct, nil }},
-		{"child", func() (engine.Policy, error) { return pool.Load(b.Context(), platform.Digest(), tenant.Digest()) }},
+		{"child", func() (engine.Policy, error) {
+			return pool.Load(b.Context(), "acme", platform.Digest(), tenant.Digest())
+		}},
 	} {
 		b.Run(way.name, func(b *testing.B) {
 			var times []time.Duration

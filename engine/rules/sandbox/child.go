@@ -22,10 +22,12 @@ const childArgument = "regent-sandbox-child"
 // return. Every program that uses this package calls it first in main, and every
 // test binary that does first in TestMain.
 func Main() {
-	if len(os.Args) == 2 && os.Args[1] == childArgument {
+	if isChild() {
 		os.Exit(runChild())
 	}
 }
+
+func isChild() bool { return len(os.Args) == 2 && os.Args[1] == childArgument }
 
 // runChild answers requests until there are no more. The limits are set before the
 // first byte is read.

@@ -14,8 +14,9 @@ import (
 
 // policy is a pair of bundles for one event. It implements engine.Policy.
 type policy struct {
-	pool *Pool
-	pair pairKey
+	pool   *Pool
+	tenant string
+	pair   pairKey
 	// bundles are there if they had to be read.
 	bundles atomic.Pointer[pair]
 	// spent is what the event's questions took so far, in nanoseconds.
@@ -33,11 +34,11 @@ func (h *policy) fetch(ctx context.Context) error {
 
 // Decide asks a child for the decision on one input.
 func (h *policy) Decide(ctx context.Context, in engine.Input, now time.Time) (d engine.Decision, err error) {
-	q := ask{op: opDecide, tenant: in.Tenant.ID, limit: maxDecision, now: now,
+	q := ask{op: opDecide, limit: maxDecision, now: now,
 		write: func(w *writer) error { return w.input(in) },
 		read:  func(r *reader) { d = r.decision() },
 	}
-	if err := h.ask(ctx, q); err != nil {
+	if err := h.hold(ctx, func(ctx context.Context, child *process) error { return h.ask(ctx, child, q) }); err != nil {
 		return engine.Decision{}, err
 	}
 	return d, nil
@@ -45,7 +46,7 @@ func (h *policy) Decide(ctx context.Context, in engine.Input, now time.Time) (d 
 
 // Permissions asks a child to judge the routes.
 func (h *policy) Permissions(ctx context.Context, known engine.Known, routes []tenants.Route, now time.Time) (perms engine.Permissions, err error) {
-	q := ask{op: opPermissions, tenant: known.Input.Tenant.ID, limit: maxPermissions, now: now,
+	q := ask{op: opPermissions, limit: maxPermissions, now: now,
 		write: func(w *writer) error {
 			err := w.known(known)
 			w.routes(routes)
@@ -53,7 +54,7 @@ func (h *policy) Permissions(ctx context.Context, known engine.Known, routes []t
 		},
 		read: func(r *reader) { perms = r.permissions() },
 	}
-	if err := h.ask(ctx, q); err != nil {
+	if err := h.hold(ctx, func(ctx context.Context, child *process) error { return h.ask(ctx, child, q) }); err != nil {
 		return engine.Permissions{}, err
 	}
 	return perms, nil
@@ -61,57 +62,53 @@ func (h *policy) Permissions(ctx context.Context, known engine.Known, routes []t
 
 // ask is a question for a child.
 type ask struct {
-	op     byte
-	tenant string
-	limit  int
-	now    time.Time
-	write  func(*writer) error
-	read   func(*reader)
+	op    byte
+	limit int
+	now   time.Time
+	write func(*writer) error
+	read  func(*reader)
 }
 
-// ask gets a child and has the question answered.
-func (h *policy) ask(ctx context.Context, q ask) error {
+// hold does something with a child that the tenant has for so long.
+func (h *policy) hold(ctx context.Context, do func(context.Context, *process) error) error {
 	p := h.pool
-	if err := p.checkParked(q.tenant, h.pair); err != nil {
-		return err
-	}
-	s, err := p.lanes.take(ctx, q.tenant, h.pair)
+	s, err := p.lanes.take(ctx, h.tenant, h.pair)
 	if err != nil {
 		return err
 	}
 	if h.bundles.Load() == nil && !s.has(h.pair) {
 		// The store may take its time: not while others wait for the child.
-		p.lanes.done(s, q.tenant, 0)
+		p.lanes.done(s, h.tenant, 0)
 		if err := h.fetch(ctx); err != nil {
 			return err
 		}
-		if s, err = p.lanes.take(ctx, q.tenant, h.pair); err != nil {
+		if s, err = p.lanes.take(ctx, h.tenant, h.pair); err != nil {
 			return err
 		}
 	}
 	start := time.Now()
-	err = h.answer(ctx, s, q)
+	err = h.with(ctx, s, do)
 	held := time.Since(start)
 	var killed *killedError
 	switch {
 	case errors.As(err, &killed):
-		p.replace(s, q.tenant, held)
-		return h.killed(ctx, q, killed)
+		p.replace(s, h.tenant, held)
+		return h.killed(ctx, killed)
 	case s.process != nil && s.process.grown(held, p.config.Memory):
 		p.report(Event{Kind: Replaced, Reason: "memory"})
-		p.replace(s, q.tenant, held)
+		p.replace(s, h.tenant, held)
 	default:
-		p.lanes.done(s, q.tenant, held)
+		p.lanes.done(s, h.tenant, held)
 	}
 	return err
 }
 
-// answer has a question answered by the slot's child. A child that ended while it
-// was idle is replaced, and one that has forgotten the pair is told it again; each
-// can happen once.
-func (h *policy) answer(ctx context.Context, s *slot, q ask) error {
-	// It may have been parked while this question waited.
-	if err := h.pool.checkParked(q.tenant, h.pair); err != nil {
+// with does it with the slot's child. A child that ended while it was idle is
+// replaced, and one that has forgotten the pair is told it again; each can happen
+// once.
+func (h *policy) with(ctx context.Context, s *slot, do func(context.Context, *process) error) error {
+	// It may have been parked while this one waited.
+	if err := h.pool.checkParked(h.tenant, h.pair); err != nil {
 		return err
 	}
 	for range 3 {
@@ -123,7 +120,7 @@ func (h *policy) answer(ctx context.Context, s *slot, q ask) error {
 				return &engine.Trouble{Code: CodeSandbox, Err: err}
 			}
 		}
-		err := h.try(ctx, s.process, q)
+		err := do(ctx, s.process)
 		switch {
 		case errors.Is(err, errIdle):
 			h.pool.report(Event{Kind: Replaced, Reason: "ended while idle"})
@@ -140,12 +137,10 @@ func (h *policy) answer(ctx context.Context, s *slot, q ask) error {
 // errForgotten means that a child has dropped a pair that this side thought it had.
 var errForgotten = errors.New("the child does not have the policy")
 
-// try asks one child once.
-func (h *policy) try(ctx context.Context, child *process, q ask) error {
-	if !child.loaded.Contains(h.pair) {
-		if err := h.compile(ctx, child); err != nil {
-			return err
-		}
+// ask asks one child once.
+func (h *policy) ask(ctx context.Context, child *process, q ask) error {
+	if err := h.compile(ctx, child); err != nil {
+		return err
 	}
 	timeout := h.left(ctx)
 	if timeout <= 0 {
@@ -160,17 +155,15 @@ func (h *policy) try(ctx context.Context, child *process, q ask) error {
 		return engine.Troublef(CodeSandbox, "the question has %d bytes; at most %d are asked", len(w.b), maxRequest)
 	}
 	start := time.Now()
-	f, err := child.exchange(q.op, w, max(q.limit, maxError), timeout+Slack)
+	f, err := child.exchange(q.op, w, max(q.limit, maxError), budget{time: timeout + Slack})
 	h.spent.Add(int64(time.Since(start)))
 	if err != nil {
 		return err
 	}
-	child.loaded.Get(h.pair) // it was used
 	r := newReader(f.payload)
 	switch f.code {
 	case statusOK:
 		q.read(r)
-		err = nil
 	case statusNotLoaded:
 		child.loaded.Remove(h.pair)
 		err = errForgotten
@@ -201,8 +194,12 @@ func (h *policy) left(ctx context.Context) time.Duration {
 
 func evaluation(e *rules.EvalError) error { return &engine.Trouble{Code: "evaluation", Err: e} }
 
-// compile sends the bundles to a child. What does not compile is remembered.
+// compile has a child compile the bundles, unless it did. What does not compile is
+// remembered.
 func (h *policy) compile(ctx context.Context, child *process) error {
+	if _, ok := child.loaded.Get(h.pair); ok { // it counts as a use, as in the child
+		return nil
+	}
 	b := h.bundles.Load()
 	if b == nil {
 		// The child that had it has just ended.
@@ -211,16 +208,24 @@ func (h *policy) compile(ctx context.Context, child *process) error {
 		}
 		b = h.bundles.Load()
 	}
-	f, err := child.load(h.pair, load{platform: b.platform.Files(), tenant: b.tenant.Files()})
+	fault, err := child.load(h.pair, load{platform: b.platform.Files(), tenant: b.tenant.Files()})
+	var killed *killedError
+	if errors.As(err, &killed) {
+		killed.compiling = true
+	}
 	if err != nil {
 		return err
 	}
-	if f != nil {
-		err = engine.Troublef("policy", "revision %s does not compile: %w", h.pair.revision.Short(), f)
+	if fault != nil {
+		err = engine.Troublef("policy", "revision %s does not compile: %w", h.pair.revision.Short(), fault)
 		h.pool.failed.Add(h.pair, err)
 	}
 	return err
 }
+
+// compileBudget lets a child on a busy machine, or in a function with little of a
+// processor, have the time that it was meant to have.
+func compileBudget() budget { return budget{time: CompileLimit, extensions: 9} }
 
 // load sends bundles to be compiled. What is wrong with them is fault; err is a
 // failure of the child.
@@ -231,7 +236,7 @@ func (p *process) load(k pairKey, l load) (fault, err error) {
 	if len(w.b) > maxRequest {
 		return fmt.Errorf("the bundles take %d bytes; at most %d are taken", len(w.b), maxRequest), nil
 	}
-	f, err := p.exchange(opLoad, w, maxLoaded, CompileLimit)
+	f, err := p.exchange(opLoad, w, maxLoaded, compileBudget())
 	if err != nil {
 		return nil, err
 	}
@@ -267,15 +272,18 @@ func (p *Pool) checkParked(tenant string, k pairKey) error {
 }
 
 // killed counts a kill against the revision, and is the trouble that it comes to.
-func (h *policy) killed(ctx context.Context, q ask, k *killedError) error {
+func (h *policy) killed(ctx context.Context, k *killedError) error {
 	p := h.pool
-	p.report(Event{Kind: Killed, Tenant: q.tenant, Revision: h.pair.revision, Reason: k.reason})
+	p.report(Event{Kind: Killed, Tenant: h.tenant, Revision: h.pair.revision, Reason: k.reason})
 	// Who had no processor has done nothing wrong.
 	if !k.starved {
-		if until, yes := p.parking.strike(revisionKey{q.tenant, h.pair}); yes {
-			p.report(Event{Kind: Parked, Tenant: q.tenant, Revision: h.pair.revision, Reason: k.reason, Until: until})
-			p.tell(ctx, q.tenant, tenants.Parked{Revision: h.pair.revision, Since: p.config.Now(), Until: until, Reason: k.reason})
+		if until, yes := p.parking.strike(revisionKey{h.tenant, h.pair}); yes {
+			p.report(Event{Kind: Parked, Tenant: h.tenant, Revision: h.pair.revision, Reason: k.reason, Until: until})
+			p.tell(ctx, h.tenant, tenants.Parked{Revision: h.pair.revision, Since: p.config.Now(), Until: until, Reason: k.reason})
 		}
+	}
+	if k.compiling {
+		return engine.Troublef("policy", "revision %s: %w", h.pair.revision.Short(), k.compileError())
 	}
 	switch k.reason {
 	case "deadline":

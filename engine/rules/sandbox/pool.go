@@ -115,6 +115,9 @@ func New(c Config) (*Pool, error) {
 	if c.Store == nil {
 		return nil, errors.New("sandbox: Config.Store is not set")
 	}
+	if isChild() {
+		return nil, errors.New("sandbox: a child was started by a program whose main does not call sandbox.Main first")
+	}
 	if c.Timeout == 0 {
 		c.Timeout = rules.DefaultTimeout
 	}
@@ -171,19 +174,27 @@ func (p *Pool) Close() {
 	}
 }
 
-// Load returns the policy of a revision under a platform revision, for one event: all
-// its questions together have Config.Timeout. It reads the bundles if no child has
-// them compiled; they are compiled with the first question, in the child that
-// answers it, and then errors that are about compiling are the question's.
-func (p *Pool) Load(ctx context.Context, platform, revision tenants.Digest) (engine.Policy, error) {
-	h := &policy{pool: p, pair: pairKey{platform, revision}}
+// Load returns the policy of a revision under a platform revision, for one event of a
+// tenant: all questions to it together have Config.Timeout. Where no child has the
+// pair compiled, the bundles are read and a child compiles them.
+func (p *Pool) Load(ctx context.Context, tenant string, platform, revision tenants.Digest) (engine.Policy, error) {
+	h := &policy{pool: p, tenant: tenant, pair: pairKey{platform, revision}}
 	if err, ok := p.failed.Get(h.pair); ok {
+		return nil, err
+	}
+	if err := p.checkParked(tenant, h.pair); err != nil {
 		return nil, err
 	}
 	if p.lanes.loaded(h.pair) {
 		return h, nil
 	}
-	return h, h.fetch(ctx)
+	if err := h.fetch(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.hold(ctx, h.compile); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 // refill gives a slot a new child and gives the slot back.

@@ -33,9 +33,26 @@ type killedError struct {
 	// starved tells that the child had less than half of the processor time that its
 	// budget is on a machine of its own: the machine's fault rather than the rules'.
 	starved bool
+	// compiling tells that bundles were being compiled.
+	compiling bool
 }
 
+// Error says what happened to the child.
 func (e *killedError) Error() string { return "the child was ended: " + e.reason }
+
+// compileError says what compiling came to.
+func (e *killedError) compileError() error {
+	switch e.reason {
+	case "deadline":
+		return fmt.Errorf("compiling it takes longer than %s: it has to be simpler", CompileLimit)
+	case "stack":
+		return errors.New("compiling it ends in a stack overflow: it has to be nested less deeply")
+	case "memory":
+		return errors.New("compiling it takes too much memory: it has to be simpler")
+	default:
+		return e
+	}
+}
 
 // process is one child. It is used by one goroutine at a time.
 type process struct {
@@ -68,7 +85,7 @@ func startProcess(command []string, conf configuration) (*process, error) {
 	}
 	w := newFrame()
 	w.configuration(conf)
-	f, err := p.exchange(opConfigure, w, 0, startLimit)
+	f, err := p.exchange(opConfigure, w, 0, budget{time: startLimit})
 	if err != nil || f.code != statusOK {
 		p.end()
 		return nil, fmt.Errorf("start a child: it did not get ready: %w", errors.Join(err, errors.New(p.last.line())))
@@ -132,28 +149,81 @@ func (p *process) end() {
 
 // exchange sends a request and reads its answer of at most limit bytes. Every error
 // but errIdle is a *killedError; after any of them the child is of no more use.
-func (p *process) exchange(op byte, w *writer, limit int, budget time.Duration) (frame, error) {
+func (p *process) exchange(op byte, request *writer, limit int, b budget) (frame, error) {
 	if p.dead.Load() || p.from.Buffered() > 0 || !silent(p.out) {
 		p.kill()
 		return frame{}, errIdle
 	}
 	p.id++
-	before := processorTime(p.cmd.Process.Pid)
-	used := make(chan time.Duration, 1)
-	watch := time.AfterFunc(budget, func() {
-		used <- processorTime(p.cmd.Process.Pid) - before
-		p.kill()
-	})
-	f, err := p.roundTrip(w.seal(p.id, op), limit)
-	if !watch.Stop() {
-		// An answer that comes with the deadline comes too late: the child is ending. Where
-		// the clock is not known, nobody is starved.
-		return frame{}, &killedError{reason: "deadline", starved: <-used < budget/2 && before > 0}
+	w := p.watch(b)
+	f, err := p.roundTrip(request.seal(p.id, op), limit)
+	if w.stop() {
+		// An answer that comes with the deadline comes too late: the child is ending.
+		return frame{}, &killedError{reason: "deadline", starved: w.starved}
 	}
 	if err != nil {
 		return frame{}, p.failure(err)
 	}
 	return f, nil
+}
+
+// budget is the time that an answer may take.
+type budget struct {
+	time time.Duration
+	// extensions is how many times the same time is granted again to a child that was
+	// starved.
+	extensions int
+}
+
+// watch kills a child that is late.
+type watch struct {
+	process *process
+	budget  budget
+
+	mu    sync.Mutex
+	timer *time.Timer
+	// before is what the child had used of the processors when its time began.
+	before time.Duration
+	// stopped tells that the answer came, killed that it did not, and then starved
+	// whether the child had less than half of its time from the processors. Where that is
+	// not known, nobody is starved.
+	stopped, killed, starved bool
+}
+
+func (p *process) watch(b budget) *watch {
+	w := &watch{process: p, budget: b, before: processorTime(p.cmd.Process.Pid)}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(b.time, w.late)
+	return w
+}
+
+// late is called when the time is over.
+func (w *watch) late() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
+		return
+	}
+	now := processorTime(w.process.cmd.Process.Pid)
+	w.starved = w.before > 0 && now-w.before < w.budget.time/2
+	if w.starved && w.budget.extensions > 0 {
+		w.budget.extensions--
+		w.before = now
+		w.timer.Reset(w.budget.time)
+		return
+	}
+	w.killed = true
+	w.process.kill()
+}
+
+// stop ends the watch. It returns true if the child was killed.
+func (w *watch) stop() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	w.timer.Stop()
+	return w.killed
 }
 
 func (p *process) roundTrip(request []byte, limit int) (frame, error) {
