@@ -36,7 +36,9 @@ type function struct {
 	decisions  *decisionLog
 	messages   *slog.Logger
 	metrics    *metrics // nil for none
-	margin     time.Duration
+	// settle waits a moment for what the event began in the background; nil for nothing.
+	settle func(context.Context)
+	margin time.Duration
 }
 
 // Invoke answers one event before the context's deadline, and logs the decision
@@ -48,6 +50,9 @@ func (f *function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	}
 	if err := f.metrics.tick(f.authorizer.Now()); err != nil {
 		f.messages.Error("metrics not written", "error", err.Error())
+	}
+	if f.settle != nil {
+		f.settle(ctx)
 	}
 	var unauthorized *engine.Unauthorized
 	switch {

@@ -24,8 +24,6 @@ import (
 	"regent/engine"
 	"regent/engine/identity"
 	"regent/engine/rules/sandbox"
-	"regent/tenants"
-	"regent/tenants/dir"
 )
 
 func main() {
@@ -48,19 +46,19 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 	}
 	stderr = &serial{w: stderr}
 	messages := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: c.LogLevel}))
-	store, err := open(c.Store)
+	store, err := open(c)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", c.Store, err)
 	}
 	watch := &childWatch{messages: messages}
-	parking, _ := store.(tenants.ParkingLot)
 	authorizer, err := assemble.Authorizer(assemble.Parts{
-		Store:        store,
+		Store:        store.Store,
+		MaxStale:     c.MaxStale,
 		AllowPrivate: c.AllowPrivate,
 		EvalTimeout:  c.EvalTimeout,
 		InProcess:    c.InProcess,
 		Memory:       childMemory(environment(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE")),
-		Parking:      parking,
+		Parking:      store.parking,
 		Report:       watch.report,
 		// The function logs what it answers, which is trouble where the engine was
 		// too late.
@@ -71,6 +69,7 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 	}
 	counts := newMetrics(stderr, environment(environ, "AWS_LAMBDA_FUNCTION_NAME"), time.Now())
 	countIdentity(counts, authorizer.Identity)
+	store.count(counts)
 	watch.count(counts)
 	if c.AllowPrivate {
 		messages.Warn("identity providers may be at private addresses and without TLS: REGENT_ALLOW_PRIVATE_PROVIDERS is for development")
@@ -90,6 +89,7 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 		decisions:  &decisionLog{w: stdout, id: assemble.NewID()},
 		messages:   messages,
 		metrics:    counts,
+		settle:     store.settle,
 		margin:     defaultMargin,
 	}, nil
 }
@@ -127,16 +127,6 @@ func (s *serial) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.w.Write(p)
-}
-
-func open(s config.Store) (tenants.Store, error) {
-	switch s.Scheme {
-	case "dir":
-		// It is not watched: what is deployed with the function does not change.
-		return dir.Open(s.Name)
-	default:
-		return nil, fmt.Errorf("no such store in this build")
-	}
 }
 
 // runtimeLog takes what aws-lambda-go prints. It prints every error that the

@@ -140,6 +140,7 @@ func TestProcess(t *testing.T) {
 	path := bootstrap(t)
 	t.Run("Events", func(t *testing.T) { testEvents(t, path) })
 	t.Run("AfterAFreeze", func(t *testing.T) { testAfterAFreeze(t, path) })
+	t.Run("Table", func(t *testing.T) { testTable(t, path) })
 	t.Run("RefusesToStart", func(t *testing.T) { testRefusesToStart(t, path) })
 }
 
@@ -321,7 +322,9 @@ func testRefusesToStart(t *testing.T, path string) {
 		want string
 	}{
 		{"no store", nil, "REGENT_STORE is not set: set it to dir:PATH"},
-		{"unknown store", []string{"REGENT_STORE=dynamodb:regent"}, "not a store that this build knows"},
+		{"unknown store", []string{"REGENT_STORE=s3:regent"}, "not a store that this build knows"},
+		{"no region", []string{"REGENT_STORE=dynamodb:regent", "AWS_REGION="}, "no AWS region is set, so it is not known where the table regent is: set AWS_REGION"},
+		{"a ladder upside down", []string{"REGENT_STORE=dynamodb:regent", "REGENT_REFRESH=2m", "REGENT_MUST_REFRESH=1m"}, "is less than the 2m0s of REGENT_REFRESH"},
 		{"misspelt setting", []string{"REGENT_STORE=dir:.", "REGENT_LOGLEVEL=debug"}, "did you mean REGENT_LOG_LEVEL?"},
 		{"no workspace", []string{"REGENT_STORE=dir:nowhere"}, "there is no workspace at nowhere"},
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/agnivade/levenshtein"
+
+	"regent/tenants/cache"
 )
 
 const prefix = "REGENT_"
@@ -21,10 +23,23 @@ const (
 	MaxEvalTimeout     = 5 * time.Second
 )
 
+// Bounds of Config.Refresh, MustRefresh and MaxStale. The lower ones keep a table from
+// being read for every decision, the upper ones a suspension or a new revision from
+// being overlooked for longer than anybody would think.
+const (
+	MinRefresh  = time.Second
+	MaxRefresh  = 10 * time.Minute
+	MaxMaxStale = 24 * time.Hour
+)
+
 // Config is what the REGENT_ variables say.
 type Config struct {
 	// Store is REGENT_STORE. Required.
 	Store Store
+	// Refresh, MustRefresh and MaxStale are REGENT_REFRESH, REGENT_MUST_REFRESH and
+	// REGENT_MAX_STALE: the ladder of cache.Config. They are 0 with a directory, which is
+	// read once.
+	Refresh, MustRefresh, MaxStale time.Duration
 	// EvalTimeout is REGENT_EVAL_TIMEOUT: what one evaluation of rules may take.
 	EvalTimeout time.Duration
 	// AllowPrivate is REGENT_ALLOW_PRIVATE_PROVIDERS: whether identity providers may
@@ -88,9 +103,9 @@ func settings() []setting {
 		{"REGENT_EVAL_TIMEOUT", readEvalTimeout},
 		{"REGENT_ISOLATION", readIsolation},
 		{"REGENT_LOG_LEVEL", readLogLevel},
-		{"REGENT_MAX_STALE", uselessWithDir},
-		{"REGENT_MUST_REFRESH", uselessWithDir},
-		{"REGENT_REFRESH", uselessWithDir},
+		{maxStale, func(c *Config, v string) error { return readAge(&c.MaxStale, v, MaxMaxStale) }},
+		{mustRefresh, func(c *Config, v string) error { return readAge(&c.MustRefresh, v, MaxMaxStale) }},
+		{refresh, func(c *Config, v string) error { return readAge(&c.Refresh, v, MaxRefresh) }},
 		{"REGENT_STORE", readStore},
 	}
 }
@@ -123,6 +138,7 @@ func FromEnviron(environ []string) (Config, error) {
 	if c.Store == (Store{}) && !slices.ContainsFunc(environ, func(e string) bool { return strings.HasPrefix(e, "REGENT_STORE=") }) {
 		problems = append(problems, fmt.Errorf("REGENT_STORE is not set: set it to %s", strings.Join(schemes(), " or ")))
 	}
+	problems = append(problems, c.checkLadder()...)
 	if len(problems) > 0 {
 		return Config{}, errors.Join(problems...)
 	}
@@ -180,10 +196,53 @@ func readIsolation(c *Config, value string) error {
 	return nil
 }
 
-// uselessWithDir refuses the settings of a store's cache: a directory is read once,
-// at the start, and is never stale.
-func uselessWithDir(*Config, string) error {
-	return errors.New("does nothing with a dir: store, which is read once at the start: remove it")
+// The settings of the ladder.
+const (
+	refresh     = "REGENT_REFRESH"
+	mustRefresh = "REGENT_MUST_REFRESH"
+	maxStale    = "REGENT_MAX_STALE"
+)
+
+func readAge(age *time.Duration, value string, longest time.Duration) error {
+	d, err := time.ParseDuration(value)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 30s", value)
+	}
+	if d < MinRefresh || d > longest {
+		return fmt.Errorf("%s is not from %s to %s", d, MinRefresh, longest)
+	}
+	*age = d
+	return nil
+}
+
+// checkLadder fills in what is not set, and reports steps that are out of order.
+func (c *Config) checkLadder() []error {
+	steps := []struct {
+		name     string
+		age      *time.Duration
+		standard time.Duration
+	}{
+		{refresh, &c.Refresh, cache.DefaultRefresh},
+		{mustRefresh, &c.MustRefresh, cache.DefaultMustRefresh},
+		{maxStale, &c.MaxStale, cache.DefaultMaxStale},
+	}
+	var problems []error
+	before := ""
+	least := time.Duration(0)
+	for _, step := range steps {
+		switch {
+		case c.Store.Scheme == SchemeDir && *step.age != 0:
+			problems = append(problems, fmt.Errorf("%s: does nothing with a dir: store, which is read once at the start: remove it", step.name))
+		case c.Store.Scheme == SchemeDir:
+			continue
+		case *step.age == 0:
+			*step.age = max(step.standard, least)
+		case *step.age < least:
+			problems = append(problems, fmt.Errorf("%s: %s is less than the %s of %s", step.name, *step.age, least, before))
+		}
+		before, least = step.name, *step.age
+	}
+	return problems
 }
 
 // nearest returns the known name that differs least from name.

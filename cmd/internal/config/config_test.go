@@ -45,7 +45,34 @@ func TestFromEnviron(t *testing.T) {
 		{
 			name:    "a table",
 			environ: []string{"REGENT_STORE=dynamodb:regent-prod_1.2"},
-			want:    config.Config{Store: config.Store{Scheme: "dynamodb", Name: "regent-prod_1.2"}, EvalTimeout: 50 * time.Millisecond},
+			want: config.Config{
+				Store: config.Store{Scheme: "dynamodb", Name: "regent-prod_1.2"}, EvalTimeout: 50 * time.Millisecond,
+				Refresh: 10 * time.Second, MustRefresh: time.Minute, MaxStale: time.Hour,
+			},
+		},
+		{
+			name:    "the ladder, in any order",
+			environ: []string{"REGENT_MAX_STALE=15m", "REGENT_REFRESH=5s", "REGENT_STORE=dynamodb:regent", "REGENT_MUST_REFRESH=30s"},
+			want: config.Config{
+				Store: config.Store{Scheme: "dynamodb", Name: "regent"}, EvalTimeout: 50 * time.Millisecond,
+				Refresh: 5 * time.Second, MustRefresh: 30 * time.Second, MaxStale: 15 * time.Minute,
+			},
+		},
+		{
+			name:    "defaults follow what is above them",
+			environ: []string{"REGENT_STORE=dynamodb:regent", "REGENT_REFRESH=5m"},
+			want: config.Config{
+				Store: config.Store{Scheme: "dynamodb", Name: "regent"}, EvalTimeout: 50 * time.Millisecond,
+				Refresh: 5 * time.Minute, MustRefresh: 5 * time.Minute, MaxStale: time.Hour,
+			},
+		},
+		{
+			name:    "one age for all",
+			environ: []string{"REGENT_STORE=dynamodb:regent", "REGENT_REFRESH=1m", "REGENT_MAX_STALE=1m"},
+			want: config.Config{
+				Store: config.Store{Scheme: "dynamodb", Name: "regent"}, EvalTimeout: 50 * time.Millisecond,
+				Refresh: time.Minute, MustRefresh: time.Minute, MaxStale: time.Minute,
+			},
 		},
 	}
 	for _, tt := range tests {
@@ -64,7 +91,7 @@ func TestFromEnviron(t *testing.T) {
 
 func TestFromEnvironRefuses(t *testing.T) {
 	t.Parallel()
-	const dir = "REGENT_STORE=dir:workspace"
+	const dir, table = "REGENT_STORE=dir:workspace", "REGENT_STORE=dynamodb:regent"
 	tests := []struct {
 		name    string
 		environ []string
@@ -86,8 +113,18 @@ func TestFromEnvironRefuses(t *testing.T) {
 		{"no level", []string{dir, "REGENT_LOG_LEVEL=INFO"}, []string{`"INFO" is not a level`}},
 		{"no isolation known", []string{dir, "REGENT_ISOLATION=vm"}, []string{`"vm" is neither process nor none`}},
 		{"a setting that does nothing", []string{dir, "REGENT_REFRESH=10s"}, []string{"REGENT_REFRESH: does nothing with a dir: store"}},
+		{"less than nothing", []string{table, "REGENT_REFRESH=-1s"}, []string{"REGENT_REFRESH: -1s is not from 1s to 10m0s"}},
+		{"refresh too long", []string{table, "REGENT_REFRESH=11m"}, []string{"REGENT_REFRESH: 11m0s is not from 1s to 10m0s"}},
+		{"no age", []string{table, "REGENT_MUST_REFRESH=60"}, []string{`REGENT_MUST_REFRESH: "60" is not a duration such as 30s`}},
+		{"stale for ever", []string{table, "REGENT_MAX_STALE=25h"}, []string{"REGENT_MAX_STALE: 25h0m0s is not from 1s to 24h0m0s"}},
+		{"a ladder upside down", []string{table, "REGENT_REFRESH=2m", "REGENT_MUST_REFRESH=1m"},
+			[]string{"REGENT_MUST_REFRESH: 1m0s is less than the 2m0s of REGENT_REFRESH"}},
+		{"max stale below the default of must refresh", []string{table, "REGENT_MAX_STALE=30s"},
+			[]string{"REGENT_MAX_STALE: 30s is less than the 1m0s of REGENT_MUST_REFRESH"}},
 		{"all of it at once", []string{"REGENT_LOG_LEVEL=x", "REGENT_X=1", "REGENT_MAX_STALE=1h", "REGENT_MUST_REFRESH=1m"},
-			[]string{"REGENT_LOG_LEVEL", "REGENT_X is not", "REGENT_MAX_STALE: does", "REGENT_MUST_REFRESH: does", "REGENT_STORE is not set"}},
+			[]string{"REGENT_LOG_LEVEL", "REGENT_X is not", "REGENT_STORE is not set"}},
+		{"two settings that do nothing", []string{"REGENT_MAX_STALE=1h", dir, "REGENT_MUST_REFRESH=1m"},
+			[]string{"REGENT_MAX_STALE: does", "REGENT_MUST_REFRESH: does"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
