@@ -35,6 +35,8 @@ func diffBundles(owner string, old, now tenants.Bundle, from tenants.Digest) *ch
 
 // comparison judges tenants' sample callers by the rules of before and after.
 type comparison struct {
+	// workspace is where the sample callers are from.
+	workspace     string
 	before, after *judge
 	samples       samples
 }
@@ -47,7 +49,7 @@ func (k comparison) rulings(ctx context.Context, id string, ch *changes) error {
 		return err
 	}
 	if ch.Matrix == nil {
-		ch.Matrix = &matrix{Against: "nothing", Tables: []matrixTable{}, Changes: map[string]int{}}
+		ch.Matrix = &matrix{Workspace: k.workspace, Against: "nothing", Tables: []matrixTable{}, Changes: map[string]int{}}
 		if ch.From != "" {
 			ch.Matrix.Against = "revision " + ch.From.Short()
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,7 +93,7 @@ func (r *review) compare(ctx context.Context, after *judge, t tenants.Tenant, ol
 	if len(old.Files()) == 0 {
 		old = stub() // without a revision in force nobody is allowed anything
 	}
-	k := comparison{under(r.before, t, old), after, r.samples}
+	k := comparison{r.flags.from, under(r.before, t, old), after, r.samples}
 	return k.rulings(ctx, t.ID, r.out.Changes)
 }
 
@@ -157,11 +158,14 @@ func (r *review) checkTenants(ctx context.Context, compare bool) error {
 	}
 	found := r.out.Check
 	slices.SortStableFunc(found.Parts, func(a, b part) int {
-		if a.Kind != b.Kind {
-			return strings.Compare(a.Kind, b.Kind)
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name))
 	})
+	slices.SortStableFunc(found.Cache, func(a, b cacheReport) int {
+		return cmp.Or(strings.Compare(a.API, b.API), strings.Compare(a.Tenant, b.Tenant))
+	})
+	if m := r.out.Changes.Matrix; m != nil {
+		slices.SortStableFunc(m.Tables, func(a, b matrixTable) int { return strings.Compare(a.Tenant, b.Tenant) })
+	}
 	return nil
 }
 
