@@ -119,7 +119,8 @@ func compile(ctx context.Context, modules map[string]*ast.Module, store storage.
 		WithCapabilities(Capabilities()).
 		WithStrict(true).
 		WithDefaultRegoVersion(ast.RegoV1).
-		WithPathConflictsCheck(storage.NonEmpty(ctx, store, txn))
+		WithPathConflictsCheck(storage.NonEmpty(ctx, store, txn)).
+		WithStageAfterID(ast.StageRewriteLocalVars, ast.CompilerStageDefinition{Name: "CheckExpansion", MetricName: "compile_stage_check_expansion", Stage: checkExpansion})
 	if len(opts.Schema) > 0 {
 		var doc any
 		if err := util.Unmarshal(opts.Schema, &doc); err != nil {

@@ -17,7 +17,7 @@ type Problem struct {
 	// Line and Column count from 1; 0 if the whole file is meant.
 	Line   int `json:"line,omitempty"`
 	Column int `json:"column,omitempty"`
-	// Code is OPA's error code, or one of Regent's: confinement, contract, data.
+	// Code is OPA's error code, or one of Regent's: confinement, contract, data, limit.
 	Code string `json:"code"`
 	// Message says what is wrong and what to do.
 	Message string `json:"message"`
@@ -77,7 +77,7 @@ func (ps *Problems) addError(file string, err error) {
 		}
 		return
 	case errors.As(err, &one):
-		p := &Problem{File: file, Code: one.Code, Message: cut(one.Message)}
+		p := &Problem{File: file, Code: one.Code, Message: cut(explainRefused(one.Message))}
 		if one.Location != nil {
 			p.Line, p.Column = one.Location.Row, one.Location.Col
 			if one.Location.File != "" {
@@ -101,9 +101,12 @@ func (ps Problems) err() error {
 	return slices.CompactFunc(ps, func(a, b *Problem) bool { return *a == *b })
 }
 
-func cut(s string) string {
-	if len(s) > maxMessage {
-		return s[:maxMessage] + "…"
+// cut shortens a message.
+func cut(s string) string { return cutTo(s, maxMessage) }
+
+func cutTo(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "") + "…"
 	}
 	return s
 }

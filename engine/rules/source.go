@@ -24,11 +24,16 @@ type source struct {
 func parse(b tenants.Bundle, roots []string, ps *Problems) source {
 	s := source{modules: map[string]*ast.Module{}, data: map[string]any{}}
 	opts := ast.ParserOptions{RegoVersion: ast.RegoV1, ProcessAnnotation: true, Capabilities: Capabilities()}
+	rego := 0
 	for _, f := range b.Files() {
 		base := path.Base(f.Path)
 		switch {
 		case tenants.IsTest(f.Path):
 		case strings.HasSuffix(base, ".rego"):
+			rego += len(f.Content)
+			if rego > bundleRego.Max || !scan(f.Path, f.Content, ps) {
+				continue
+			}
 			m, err := ast.ParseModuleWithOpts(f.Path, string(f.Content), opts)
 			if err != nil {
 				ps.addError(f.Path, err)
@@ -41,9 +46,14 @@ func parse(b tenants.Bundle, roots []string, ps *Problems) source {
 				ps.addError(f.Path, err)
 				continue
 			}
+			if !checkData(f.Path, doc, ps) {
+				continue
+			}
 			s.merge(f.Path, directory(f.Path, roots), doc, ps)
 		}
 	}
+	ps.exceeded(bundleRego, rego, &ast.Location{File: "policy"})
+	checkShape(s.modules, ps)
 	return s
 }
 

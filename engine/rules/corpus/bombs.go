@@ -15,14 +15,14 @@ import (
 
 // What a bomb comes to.
 const (
-	// Refused is a policy that rules.Compile refuses by its limits or its
-	// capabilities, before OPA's compiler sees it.
+	// Refused is a policy that rules.Compile refuses at once, by its limits or its
+	// capabilities, or because it is wrong.
 	Refused = "refused"
 	// Contained is a policy that compiles and must not allow; evaluating it may take
 	// the process with it, so it is evaluated in a child only.
 	Contained = "contained"
-	// Harmless is a policy that compiles and that OPA holds by itself: it is decided, or
-	// fails, or stops at the deadline.
+	// Harmless is a policy that compiles and that is held in the process: it is decided,
+	// or a guard refuses a call, or OPA stops it at the deadline.
 	Harmless = "harmless"
 )
 

@@ -16,6 +16,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/tester"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
+	"regent/engine/rules"
 	"regent/tenants"
 )
 
@@ -73,6 +74,7 @@ func Run(ctx context.Context, platform, tenant tenants.Bundle, opts Options) (Re
 // capabilities are all of OPA's functions but those that reach out of the process.
 // Tests may use more than rules may; what rules may use is for package rules to say.
 func capabilities() *ast.Capabilities {
+	rules.InstallGuards()
 	outside := []string{"http.send", "net.lookup_ip_addr", "opa.runtime", "json.match_schema", "json.verify_schema"}
 	c := ast.CapabilitiesForThisVersion()
 	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool { return slices.Contains(outside, b.Name) })

@@ -2,7 +2,7 @@
 package authz
 
 allow if {
- x := units.parse_bytes("1e29999")
- y := [x+i|some i in numbers.range(1,50)]
+ x := to_number("1e29999")
+ y := [z | some i in numbers.range(1, 50); z := x + i]
  count(sort(y)) == 0
 }

@@ -1,0 +1,8 @@
+# a context whose one value would be 2^40 values when written out
+package authz
+
+allow := true
+
+f(x) := [y | some y in [x, x]]
+
+context := {"a": f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f([1]))))))))))))))))))))}
