@@ -71,7 +71,7 @@ func route(i int) tenants.Route {
 // complete is the whole of a complete policy: partial evaluation, the cells, and the
 // document. It wants the first route to be allowed, and the last one denied.
 func (l *load) complete(ctx context.Context) func() error {
-	known := engine.NewKnown(l.api, l.inputs[0])
+	known := engine.NewKnown(l.api, l.inputs[0], "")
 	return func() error {
 		perms, err := l.policy.Permissions(ctx, known, l.api.Routes, at)
 		if err != nil {
@@ -198,7 +198,7 @@ func BenchmarkGrowth(b *testing.B) {
 func BenchmarkMemo(b *testing.B) {
 	ctx := b.Context()
 	exact, cached := newWarm(b, withoutCache()), newWarm(b)
-	known := engine.NewKnown(cached.api, cached.input)
+	known := engine.NewKnown(cached.api, cached.input, "")
 	computing := func() error {
 		perms, err := cached.policy.Permissions(ctx, known, cached.api.Routes, at)
 		if err != nil {

@@ -18,10 +18,10 @@ func (w *work) cached() bool { return w.api.Cache.TTL > 0 }
 // speakForKey makes the reply one for every request with the same cache key,
 // DESIGN.md §8, and checks it against the decision on the request at hand.
 func (w *work) speakForKey(ctx context.Context, policy Policy, in Input, decision Decision) (Decision, error) {
-	known := NewKnown(w.api, in)
+	known := NewKnown(w.api, in, w.req.RouteMethod)
 	if w.req.Ambiguous != "" {
 		// What can be read in two ways fixes nothing.
-		known.Method, known.Route, known.Path = false, false, false
+		known.Method, known.Route, known.Path, known.RouteMethod = false, false, false, ""
 	}
 	c, err := w.remembered(ctx, policy, known)
 	if err != nil {
@@ -131,6 +131,7 @@ func (w *work) memoKey(known Known) ([sha256.Size]byte, error) {
 		{known.Route, known.Input.Route},
 		{known.Path, known.Input.Path},
 		{known.SourceIP, known.Input.SourceIP},
+		{known.RouteMethod != "", known.RouteMethod},
 	} {
 		if f.fixed {
 			b = appendTexts(b, f.value)

@@ -133,6 +133,9 @@ func TestMemoKey(t *testing.T) {
 			func(s *scene) { s.req.Headers["x-plan"] = []string{"gold"} },
 			func(s *scene) { s.req.Headers["x-plan"], s.req.Method = []string{"gol"}, "dGET" }, true,
 		},
+		{"method, unless the route key has it", sources("header:authorization", "header:host", "context:routeKey"), func(s *scene) { s.req.RouteMethod = "ANY" }, func(s *scene) { s.req.Method = "PUT" }, false},
+		{"method of the route, known", sources("header:authorization", "header:host", "context:routeKey"), nil, func(s *scene) { s.req.RouteMethod = "GET" }, true},
+		{"method of the route", nil, nil, func(s *scene) { s.req.RouteMethod = "GET" }, false},
 		{"subject", nil, nil, claim("sub", canary+"-bob"), true},
 		{"claim", nil, nil, claim("role", "clerk"), true},
 		{"claim of another type", nil, claim("n", "1"), claim("n", 1), true},
@@ -187,6 +190,36 @@ func TestMemoKey(t *testing.T) {
 			}
 			if n := s.calls["Permissions"]; (n == 2) != tt.apart {
 				t.Errorf("computed %d times, want apart %t", n, tt.apart)
+			}
+		})
+	}
+}
+
+// A route key fixes the method where it names one.
+func TestKnownOfRouteKey(t *testing.T) {
+	t.Parallel()
+	in := engine.Input{Method: "GET", Route: "/orders/{id}"}
+	type fixed struct {
+		Method, Route bool
+		RouteMethod   string
+	}
+	for _, tt := range []struct {
+		name, source, routeMethod string
+		want                      fixed
+	}{
+		{"a method", "context:routeKey", "GET", fixed{Method: true, Route: true, RouteMethod: "GET"}},
+		{"every method", "context:routeKey", tenants.AnyMethod, fixed{Route: true, RouteMethod: tenants.AnyMethod}},
+		{"another method than the request's", "context:routeKey", "PUT", fixed{Route: true, RouteMethod: "PUT"}},
+		{"an event without a route key", "context:routeKey", "", fixed{Route: true}},
+		{"the template alone", "context:resourcePath", "GET", fixed{Route: true}},
+		{"the method alone", "context:httpMethod", "GET", fixed{Method: true}},
+		{"another source", "header:host", "GET", fixed{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			k := engine.NewKnown(tenants.API{Cache: tenants.Cache{Identity: sources(tt.source)}}, in, tt.routeMethod)
+			if got := (fixed{k.Method, k.Route, k.RouteMethod}); got != tt.want {
+				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
 	}

@@ -67,6 +67,13 @@ func TestDeliberateBugs(t *testing.T) {
 			want: "unsound",
 		},
 		{
+			name: "take the method for fixed by every route key",
+			bug: double{known: func(k *engine.Known) {
+				k.Method = k.Method || k.RouteMethod != ""
+			}},
+			want: "unsound",
+		},
+		{
 			name: "drop a deny that could not be translated",
 			bug: double{cells: func(cells []engine.Cell, _ engine.Input) []engine.Cell {
 				for i := range cells {

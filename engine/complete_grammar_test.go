@@ -23,6 +23,9 @@ func newWorld(rng *rand.Rand) world {
 	}
 	if w.kind == tenants.HTTP && rng.IntN(3) == 0 {
 		w.simple, w.exact = true, false
+		if !slices.Contains(w.sources, "context:routeKey") {
+			w.sources = append(w.sources, "context:routeKey")
+		}
 	}
 	if rng.IntN(20) == 0 {
 		w.routes, w.exact = nil, false

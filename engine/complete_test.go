@@ -185,7 +185,7 @@ type double struct {
 }
 
 func (d double) make(ctx context.Context, policy *rules.Policy, api tenants.API, in engine.Input) (outcome, error) {
-	known := engine.NewKnown(api, in)
+	known := engine.NewKnown(api, in, routeMethod(api, in))
 	if d.known != nil {
 		d.known(&known)
 	}
@@ -508,8 +508,11 @@ func sameKey(api tenants.API, a, b engine.Input) bool {
 	return true
 }
 
-// routeMethod is the method in a request's route key.
+// routeMethod is the method in a request's route key; empty where routes are unknown.
 func routeMethod(api tenants.API, in engine.Input) string {
+	if len(api.Routes) == 0 {
+		return ""
+	}
 	if slices.Contains(api.Routes, tenants.Route{Method: in.Method, Path: in.Route}) {
 		return in.Method
 	}

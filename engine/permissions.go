@@ -21,10 +21,14 @@ type Known struct {
 	AbsentHeader, AbsentQuery string
 	// Method, Route, Path and SourceIP tell that the input's value is fixed.
 	Method, Route, Path, SourceIP bool
+	// RouteMethod is the method of the route, if the key fixes that: ANY for a route
+	// that takes every method, and then only those that have no route of their own.
+	RouteMethod string
 }
 
-// NewKnown derives from an API's identity sources what a cache key fixes.
-func NewKnown(api tenants.API, in Input) Known {
+// NewKnown derives from an API's identity sources what a cache key fixes. The
+// routeMethod is Request.RouteMethod.
+func NewKnown(api tenants.API, in Input, routeMethod string) Known {
 	k := Known{Input: in, Headers: map[string]string{}, Query: map[string][]string{}}
 	for _, s := range api.Cache.Identity {
 		switch s {
@@ -33,9 +37,11 @@ func NewKnown(api tenants.API, in Input) Known {
 		case tenants.Source{Kind: "context", Name: "resourcePath"}:
 			k.Route = true
 		case tenants.Source{Kind: "context", Name: "routeKey"}:
-			// A route key names the method only where it is not ANY, so the method
-			// stays unknown: the route's own methods bound it.
 			k.Route = true
+			k.RouteMethod = routeMethod
+			if routeMethod == in.Method && routeMethod != tenants.AnyMethod {
+				k.Method = true
+			}
 		case tenants.Source{Kind: "context", Name: "path"}:
 			k.Path = true
 		case tenants.Source{Kind: "context", Name: "sourceIp"}:

@@ -42,6 +42,10 @@ type Request struct {
 	Segments []string
 	// Route is the matched template without its method; empty if unknown.
 	Route string
+	// RouteMethod is the method of the route itself, as the event's route key has it:
+	// ANY where the route takes every method, $default among them. It is empty where the event has no
+	// route key; only events of HTTP APIs do.
+	RouteMethod string
 	// Params are the template's parameters, percent-decoded once.
 	Params map[string]string
 	// Query values are decoded and in order.

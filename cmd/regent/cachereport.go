@@ -214,7 +214,10 @@ func (r *reporting) replies(caller string, req engine.Request, cells []engine.Ce
 	groups := map[string][]engine.Cell{}
 	for _, c := range cells {
 		key := ""
-		if keyed("path") || keyed("resourcePath") || keyed("routeKey") {
+		switch {
+		case keyed("routeKey"):
+			key = routeKey(c, r.api.Routes)
+		case keyed("path") || keyed("resourcePath"):
 			key = c.Route
 		}
 		if keyed("httpMethod") {
@@ -246,6 +249,15 @@ func (r *reporting) replies(caller string, req engine.Request, cells []engine.Ce
 		}
 	}
 	return nil
+}
+
+// routeKey is the route key of a cell's requests: API Gateway takes a route of their
+// method before one for every method.
+func routeKey(c engine.Cell, routes []tenants.Route) string {
+	if own := (tenants.Route{Method: c.Method, Path: c.Route}); slices.Contains(routes, own) {
+		return own.String()
+	}
+	return tenants.Route{Method: tenants.AnyMethod, Path: c.Route}.String()
 }
 
 // oneWord records a simple response that has to be no although some are allowed.

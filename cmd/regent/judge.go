@@ -112,7 +112,7 @@ func (j *judge) permissions(ctx context.Context, api tenants.API, t tenants.Tena
 	ask := func(req engine.Request) (engine.Permissions, error) {
 		ctx, cancel := context.WithTimeout(ctx, j.patience)
 		defer cancel()
-		return policy.Permissions(ctx, engine.NewKnown(api, engine.NewInput(req, api, t, id)), api.Routes, j.prover.now)
+		return policy.Permissions(ctx, engine.NewKnown(api, engine.NewInput(req, api, t, id), ""), api.Routes, j.prover.now)
 	}
 	req := j.request(api, t, s)
 	byPath := slices.Contains(api.Cache.Identity, tenants.Source{Kind: "context", Name: "path"})

@@ -15,6 +15,12 @@ const defaultRoute = "$default"
 // $default; empty if the event has none.
 func (r *reading) route(key string) error {
 	method, template, isKey := strings.Cut(key, " ")
+	switch {
+	case key == defaultRoute:
+		r.req.RouteMethod = tenants.AnyMethod
+	case isKey:
+		r.req.RouteMethod = method
+	}
 	if !isKey {
 		template = key
 	} else if method != tenants.AnyMethod && method != r.req.Method {

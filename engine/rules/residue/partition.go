@@ -180,7 +180,8 @@ func startingCells(k engine.Known, routes []tenants.Route) []engine.Cell {
 	}
 	cells := make([]engine.Cell, 0, len(routes))
 	for _, r := range routes {
-		if known && k.Route && k.Input.Route != "" && r.Path != k.Input.Route {
+		if known && k.Route && k.Input.Route != "" && r.Path != k.Input.Route ||
+			known && k.RouteMethod != "" && r.Method != k.RouteMethod {
 			continue
 		}
 		methods := []string{r.Method}

@@ -164,6 +164,7 @@ func (w *writer) known(k engine.Known) error {
 	w.bool(k.Route)
 	w.bool(k.Path)
 	w.bool(k.SourceIP)
+	w.text(k.RouteMethod)
 	return nil
 }
 
@@ -174,6 +175,7 @@ func (r *reader) known() engine.Known {
 		Query:        readMap(r, (*reader).texts),
 		AbsentHeader: r.text(), AbsentQuery: r.text(),
 		Method: r.bool(), Route: r.bool(), Path: r.bool(), SourceIP: r.bool(),
+		RouteMethod: r.text(),
 	}
 }
 
