@@ -30,6 +30,9 @@ type Parts struct {
 	MaxStale time.Duration
 	// EvalTimeout bounds one evaluation of rules; zero means rules.DefaultTimeout.
 	EvalTimeout time.Duration
+	// Capacity is how many compiled policies are kept; zero means
+	// rules.DefaultCapacity.
+	Capacity int
 	// InProcess has rules evaluated in this process. Otherwise they are evaluated in
 	// child processes, which are of this program: its main calls sandbox.Main first.
 	InProcess bool
@@ -81,10 +84,10 @@ func Authorizer(p Parts) (*engine.Authorizer, error) {
 
 func policies(p Parts) (engine.Policies, error) {
 	if p.InProcess {
-		return rules.New(rules.Config{Store: p.Store, Timeout: p.EvalTimeout})
+		return rules.New(rules.Config{Store: p.Store, Timeout: p.EvalTimeout, Capacity: p.Capacity})
 	}
 	return sandbox.New(sandbox.Config{
-		Store: p.Store, Timeout: p.EvalTimeout, Children: p.Children, Memory: p.Memory,
+		Store: p.Store, Timeout: p.EvalTimeout, Capacity: p.Capacity, Children: p.Children, Memory: p.Memory,
 		Parking: p.Parking, Report: p.Report,
 	})
 }
