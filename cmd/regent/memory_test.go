@@ -115,6 +115,15 @@ func (m *memory) PutTenant(_ context.Context, t tenants.Tenant) (tenants.Tenant,
 		if have.Version != t.Version {
 			return t, &tenants.ConflictError{What: fmt.Sprintf("tenant %q", t.ID)}
 		}
+		for _, kind := range []tenants.SelectorKind{tenants.ByHost, tenants.ByIssuer, tenants.ByValue} {
+			for _, other := range sorted(m.records) {
+				for _, value := range t.Selectors.Of(kind) {
+					if other.ID != t.ID && slices.Contains(other.Selectors.Of(kind), value) {
+						return t, &tenants.TakenError{Kind: kind, Value: value, Tenant: other.ID}
+					}
+				}
+			}
+		}
 		t.Revision = have.Revision
 		t.Version++
 		m.records[t.ID], m.versions[t.ID] = t, t.Version
