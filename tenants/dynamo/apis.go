@@ -38,7 +38,7 @@ func (s *Store) PutAPI(ctx context.Context, api tenants.API) (tenants.API, error
 	}
 	stored := api
 	stored.Version = 0
-	doc, err := document(stored)
+	doc, err := readable(stored)
 	if err != nil {
 		return tenants.API{}, fmt.Errorf("%s: %w", what, err)
 	}

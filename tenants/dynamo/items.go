@@ -281,6 +281,19 @@ func document(v any) (string, error) {
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
+// readable is document, for records: one that could not be read back is refused now, not
+// when a request needs it.
+func readable[V any](v V) (string, error) {
+	doc, err := document(v)
+	if err != nil {
+		return "", err
+	}
+	if err := parse(doc, new(V)); err != nil {
+		return "", fmt.Errorf("it could not be read again: %w", err)
+	}
+	return doc, nil
+}
+
 // parse reads what document wrote. A member that is not known may restrict something,
 // so it is refused.
 func parse(doc string, v any) error {

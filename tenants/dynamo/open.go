@@ -198,5 +198,8 @@ func newTransport(connect time.Duration) *http.Transport {
 	}
 }
 
+// Table returns the name of the table.
+func (s *Store) Table() string { return s.table }
+
 // Close ends idle connections. The store can still be used.
 func (s *Store) Close() { s.transport.CloseIdleConnections() }

@@ -41,7 +41,7 @@ func (s *Store) PutTenant(ctx context.Context, t tenants.Tenant) (tenants.Tenant
 	}
 	stored := t
 	stored.Version, stored.Revision = 0, ""
-	doc, err := document(stored)
+	doc, err := readable(stored)
 	if err != nil {
 		return tenants.Tenant{}, fmt.Errorf("%s: %w", what, err)
 	}

@@ -23,8 +23,10 @@ type Fault struct {
 	// After lets this many of them through first; Count ends it after this many more, 0
 	// never.
 	After, Count int
+	// Every makes it only each n-th of them; 0 is each.
+	Every int
 	// Edit changes the server's answer, for Edited.
-	Edit func(answer map[string]any)
+	Edit func(answer map[string]any) `json:"-"`
 }
 
 // Writes stands for PutItem, UpdateItem and DeleteItem.
@@ -48,7 +50,6 @@ const (
 	LostAnswer    Kind = "lost answer"         // the request is done, then the connection is reset
 	Truncated     Kind = "truncated"           // half of the answer, then the connection ends
 	Slow          Kind = "slow"                // the answer comes byte by byte
-	BadChecksum   Kind = "bad checksum"        // the answer does not fit its checksum
 	NotJSON       Kind = "not JSON"            // status 200, and a page of HTML
 	Missing       Kind = "missing item"        // the answer has no items
 	Swapped       Kind = "swapped pieces"      // the pieces of a BatchGetItem have each other's data
@@ -119,9 +120,6 @@ func (f Fault) change(ctx context.Context, p *Proxy, w http.ResponseWriter, r re
 		hangUp(w)
 	case Slow:
 		a.trickle(ctx, p, w)
-	case BadChecksum:
-		a.header.Set("X-Amz-Crc32", "1")
-		a.write(w, len(a.body))
 	default:
 		a.write(w, len(a.body))
 	}

@@ -135,7 +135,8 @@ func (p *Proxy) choose(r request) *Fault {
 			continue
 		}
 		f.seen++
-		if f.seen > f.After && (f.Count == 0 || f.seen <= f.After+f.Count) {
+		n := f.seen - f.After
+		if n > 0 && (f.Count == 0 || n <= f.Count) && (f.Every == 0 || n%f.Every == 0) {
 			return &f.Fault
 		}
 	}
