@@ -22,7 +22,6 @@ import (
 	"regent/engine/identity"
 	"regent/engine/rules"
 	"regent/tenants"
-	"regent/tenants/dir"
 )
 
 // evalFlags are the flags of `regent eval`.
@@ -44,15 +43,12 @@ function would, and shows the decision, its reasons and the reply. The exit stat
 
 Tokens are verified with the tenant's providers, over the network unless their keys
 are inline. --dev-issuer trusts the workspace's development key in their place, as
-regent serve does.`,
+regent serve does. With a table for a store it is the key of the workspace in the working
+directory.`,
 		Example: `  regent eval -e event.json --dev-issuer
   regent eval -e - --explain < event.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path, err := c.location(cmd, nil)
-			if err != nil {
-				return err
-			}
 			if f.event == "" {
 				return usage(cmd, errors.New("-e is required: the event's file, or - for standard input"))
 			}
@@ -60,7 +56,7 @@ regent serve does.`,
 			if err != nil {
 				return usage(cmd, err)
 			}
-			return c.eval(cmd.Context(), path, f, now)
+			return c.eval(cmd, f, now)
 		},
 	}
 	cmd.Flags().StringVarP(&f.event, "event", "e", "", "the event's file, or - for standard input (required)")
@@ -126,28 +122,34 @@ func (c *cli) readEvent(name string) ([]byte, error) {
 	return text, nil
 }
 
-func (c *cli) eval(ctx context.Context, path string, f evalFlags, now func() time.Time) error {
+func (c *cli) eval(cmd *cobra.Command, f evalFlags, now func() time.Time) error {
 	event, err := c.readEvent(f.event)
 	if err != nil {
 		return err
 	}
-	workspace, err := openWorkspace(path)
+	named, err := c.storeNamed()
 	if err != nil {
 		return err
 	}
-	conf, err := settings(path)
+	path := "." // of the workspace whose development key may count
+	if named.Scheme == config.SchemeDir {
+		path = named.Name
+	}
+	read, err := c.reader(cmd)
 	if err != nil {
 		return err
 	}
-	// One snapshot, so that the trace is of the rules that decided.
-	snapshot := workspace.Snapshot()
-	var store tenants.Store = snapshot
+	conf, err := settingsWith(named.String())
+	if err != nil {
+		return err
+	}
+	var store tenants.Store = read
 	if f.devIssuer {
 		issuer, err := loadDevIssuer(path)
 		if err != nil {
 			return err
 		}
-		store = devStore{snapshot, issuer}
+		store = devStore{read, issuer}
 	}
 	authorizer, err := assemble.Authorizer(assemble.Parts{
 		Store: store, AllowPrivate: conf.AllowPrivate, EvalTimeout: conf.EvalTimeout, InProcess: conf.InProcess,
@@ -157,9 +159,9 @@ func (c *cli) eval(ctx context.Context, path string, f evalFlags, now func() tim
 		return err
 	}
 	defer assemble.Close(authorizer)
-	v := newVerdict(authorizer.Explain(ctx, event))
+	v := newVerdict(authorizer.Explain(cmd.Context(), event))
 	if f.explain && v.Input != nil {
-		v.Trace = trace(ctx, snapshot, *v.Input, now())
+		v.Trace = trace(cmd.Context(), read, v, now())
 	}
 	if c.json {
 		err = c.out.json(v)
@@ -187,21 +189,32 @@ func loadDevIssuer(path string) (*devissuer.Issuer, error) {
 	return devissuer.Load(keyFile(path))
 }
 
-// trace evaluates the rules again and tells how the answer came about.
-func trace(ctx context.Context, s *dir.Snapshot, in engine.Input, now time.Time) string {
+// trace evaluates the rules again, those that decided, and tells how the answer came
+// about.
+func trace(ctx context.Context, store tenants.Store, v verdict, now time.Time) string {
 	var b strings.Builder
-	bundle, err := s.TenantBundle(in.Tenant.ID)
+	policy, err := decided(ctx, store, v)
 	if err == nil {
-		var policy *rules.Policy
-		if policy, err = rules.Compile(ctx, s.PlatformBundle(), bundle, rules.Options{}); err == nil {
-			_, err = policy.Trace(ctx, in, now, &b)
-		}
+		_, err = policy.Trace(ctx, *v.Input, now, &b)
 	}
 	var eval *rules.EvalError
 	if errors.As(err, &eval) {
 		fmt.Fprintf(&b, "%s: %s\n", eval.Error(), eval.Message)
 	}
 	return b.String()
+}
+
+// decided compiles the revisions that the decision log names.
+func decided(ctx context.Context, store tenants.Store, v verdict) (*rules.Policy, error) {
+	platform, err := store.Bundle(ctx, tenants.Digest(v.Log.Bundles["platform"].Revision))
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := store.Bundle(ctx, tenants.Digest(v.Log.Bundles[v.Input.Tenant.ID].Revision))
+	if err != nil {
+		return nil, err
+	}
+	return rules.Compile(ctx, platform, bundle, rules.Options{})
 }
 
 // verdict is what `regent eval` shows. Its JSON form is stable.
