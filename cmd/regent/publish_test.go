@@ -42,8 +42,8 @@ func smallShop() map[string]string {
 	}
 }
 
-// shop makes a workspace and a registry that has its APIs and tenants, but no revision.
-func shop(t *testing.T) (string, *memory) {
+// smallWorkspace writes smallShop to a directory.
+func smallWorkspace(t *testing.T) string {
 	t.Helper()
 	path := t.TempDir()
 	for name, text := range smallShop() {
@@ -55,22 +55,34 @@ func shop(t *testing.T) (string, *memory) {
 			t.Fatal(err)
 		}
 	}
+	return path
+}
+
+// register puts a workspace's APIs and tenants into a registry.
+func register(t *testing.T, path string, reg tenants.Registry) {
+	t.Helper()
 	ws, err := dir.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reg := newMemory()
 	for _, api := range ws.Snapshot().APIs() {
 		if _, err := reg.PutAPI(t.Context(), api); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, one := range ws.Snapshot().Tenants() {
-		one.Version = 0
+		one.Version, one.Revision = 0, ""
 		if _, err := reg.PutTenant(t.Context(), one); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// shop makes a workspace and a registry that has its APIs and tenants, but no revision.
+func shop(t *testing.T) (string, *memory) {
+	t.Helper()
+	path, reg := smallWorkspace(t), newMemory()
+	register(t, path, reg)
 	return path, reg
 }
 
