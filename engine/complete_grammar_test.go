@@ -9,7 +9,7 @@ import (
 	"regent/tenants"
 )
 
-const worldData = `{"perms": {"clerk": [{"method": "GET", "route": "/orders/{id}", "path": "/orders/*"}, {"method": "PUT", "route": "/users/{id}", "path": "/users/alice"}], "boss": [{"method": "DELETE", "route": "/orders", "path": "/**"}]}, "odd": [{"path": 7}, {"path": "/orders/["}, {"path": "/users/*"}], "words": {"7": true, "alice": false, "root": "x"}}`
+const worldData = `{"perms": {"clerk": [{"method": "GET", "route": "/orders/{id}", "path": "/orders/*"}, {"method": "PUT", "route": "/users/{id}", "path": "/users/alice"}], "boss": [{"method": "DELETE", "route": "/orders", "path": "/**"}]}, "odd": [{"path": 7}, {"path": "/orders/["}, {"path": "/users/*"}], "words": {"7": true, "alice": false, "root": "x"}, "list": ["a", "b"], "counts": {"2": true}}`
 
 // newWorld makes a world from a grammar of APIs and rules.
 func newWorld(rng *rand.Rand) world {
@@ -389,6 +389,10 @@ func (g *grammar) inexpressible() string {
 		`input.segments[count(input.segments) - 1] == "items"`,
 		`input.query[input.params.id]`,
 		`data.words[input.query.x[0]]`,
+		`not data.list[input.params.id]`,
+		`not data.list[input.segments[1]]`,
+		`not data.counts[count(input.segments)]`,
+		`data.list["1"] == "b"`,
 		fmt.Sprintf("some %s, %s_s in input.query\n%s == \"debug\"\n%s_s[0] == \"1\"", v, v, v, v),
 		fmt.Sprintf("input.segments == [%s | some %s in split(input.path, \"/\"); %s != \"\"]", v, v, v),
 		`net.cidr_contains("10.0.0.0/8", input.source_ip)`,

@@ -565,7 +565,7 @@ func escape(rng *rand.Rand, s string, canonical bool) string {
 }
 
 var (
-	words = []string{"7", "8", "alice", "bob", "root", "admin", "orders", "users", "items", "export", "u-1", "u-x.pdf", "a.pdf", "pub", "pub-1", "v1", "zz", "p", "u-"}
+	words = []string{"7", "1", "8", "alice", "bob", "root", "admin", "orders", "users", "items", "export", "u-1", "u-x.pdf", "a.pdf", "pub", "pub-1", "v1", "zz", "p", "u-"}
 	// odd words have characters that can be written in several ways.
 	odd = []string{"a b", "é", "a@b", "%41", "x:y", "a+b", "u-é"}
 )

@@ -259,11 +259,15 @@ func addRules(pkg ast.Ref, rules []*ast.Rule, byRef map[string][]*ast.Rule) {
 	}
 }
 
-// addPrefixes notes the references that have rules below them.
+// addPrefixes notes the references that have rules or packages below them, or are one.
 func addPrefixes(pkg ast.Ref, rules []*ast.Rule, below map[string]bool) {
+	// A package is an object, even one without rules.
+	for i := 1; i <= len(pkg); i++ {
+		below[pkg[:i].String()] = true
+	}
 	for _, r := range rules {
 		ref := groundRef(pkg, r)
-		for i := 1; i < len(ref); i++ {
+		for i := len(pkg) + 1; i < len(ref); i++ {
 			below[ref[:i].String()] = true
 		}
 	}

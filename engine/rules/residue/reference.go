@@ -3,6 +3,7 @@ package residue
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -153,7 +154,7 @@ func memberAt(v value, key *ast.Term) (value, bool) {
 	case known:
 		member := knownMember(c, key)
 		if member == nil {
-			return nil, true
+			return nil, !stored(c, key.Value)
 		}
 		return known{member.Value}, true
 	case dict:
@@ -203,7 +204,10 @@ func (x *evaluation) index(v, key value, loc *ast.Location, e *env, k foundValue
 		}
 	case known:
 		if kv, ok := key.(known); ok {
-			return indexKnown(c, kv, e, k)
+			return x.indexKnown(c, kv, loc, e, k)
+		}
+		if keyed, limit := looseKeys(c, key), limitAt(loc, "texts and numbers are the same keys in data"); keyed {
+			return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
 		}
 	}
 	// A key that is not known is any of the collection's keys that it may equal.
@@ -228,6 +232,11 @@ func (x *evaluation) index(v, key value, loc *ast.Location, e *env, k foundValue
 }
 
 func (x *evaluation) indexList(l list, key value, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	kv, isKnown := key.(known)
+	if isKnown && oddPosition(kv.Value) {
+		limit := limitAt(loc, "a position in an array that is not written as a whole number is not understood here")
+		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
+	}
 	n, ok := asInt(key)
 	if !ok || n < 0 {
 		return no, nil
@@ -254,19 +263,71 @@ func (x *evaluation) indexDict(d dict, name string, loc *ast.Location, e *env, k
 	return x.doubt(e, unknown.limit, func(e *env) (truth, error) { return k(unknown, e) })
 }
 
-func indexKnown(c, key known, e *env, k foundValue) (truth, error) {
+func (x *evaluation) indexKnown(c, key known, loc *ast.Location, e *env, k foundValue) (truth, error) {
 	member := knownMember(c, ast.NewTerm(key.Value))
-	if member == nil {
+	switch {
+	case member != nil:
+		return k(known{member.Value}, e)
+	case stored(c, key.Value):
+		limit := limitAt(loc, "texts and numbers are the same keys in data")
+		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
+	default:
 		return no, nil
 	}
-	return k(known{member.Value}, e)
+}
+
+// stored tells whether a key that a collection does not have is one of its keys in
+// OPA's storage, whose paths are texts: data.list["0"] is data.list[0] there, and
+// data.table[2] is data.table["2"]. In other values they are not.
+func stored(c known, key ast.Value) bool {
+	switch c := c.Value.(type) {
+	case *ast.Array:
+		if s, ok := key.(ast.String); ok {
+			n, err := strconv.Atoi(string(s))
+			return err == nil && n >= 0 && n < c.Len()
+		}
+		return oddPosition(key)
+	case ast.Object:
+		n, ok := key.(ast.Number)
+		return ok && c.Get(ast.StringTerm(n.String())) != nil
+	}
+	return false
+}
+
+// position is the element of an array that a key names.
+func position(key ast.Value) (int, bool) {
+	n, ok := key.(ast.Number)
+	if !ok {
+		return 0, false
+	}
+	return n.Int()
+}
+
+// oddPosition tells whether a key is a whole number that is not written as one, such as
+// 2.0. Not all of OPA takes it for a position.
+func oddPosition(key ast.Value) bool {
+	_, is := asInt(known{key})
+	_, plain := position(key)
+	return is && !plain
+}
+
+// looseKeys tells whether stored could say yes for a value of a key that is not known.
+func looseKeys(c known, key value) bool {
+	switch c := c.Value.(type) {
+	case *ast.Array:
+		return isText(key) && c.Len() > 0
+	case ast.Object:
+		_, isLength := key.(length)
+		return isLength && c.Len() > 0
+	}
+	return false
 }
 
 // knownMember is the member of a known collection under a key; nil if there is none.
 func knownMember(c known, key *ast.Term) *ast.Term {
 	switch c := c.Value.(type) {
 	case *ast.Array:
-		if n, ok := asInt(known{key.Value}); ok && n >= 0 && n < c.Len() {
+		if n, ok := position(key.Value); ok && n >= 0 && n < c.Len() {
 			return c.Elem(n)
 		}
 	case ast.Object:
