@@ -31,7 +31,7 @@ func (f *checkFlags) add(cmd *cobra.Command) {
 
 func (c *cli) checkCommand() *cobra.Command {
 	var f checkFlags
-	cmd := &cobra.Command{
+	cmd := c.onWorkspace(&cobra.Command{
 		Use:   "check [DIR]",
 		Short: "Check the workspace and compile every tenant's rules strictly",
 		Long: `Reads the workspace strictly and compiles the rules of the platform and of every
@@ -48,29 +48,22 @@ callers, whom regent matrix shows too, are in tenants/TENANT/callers.yaml.
 
 The exit status is 1 if anything is wrong, or if a cached reply would grant less than
 the rules and --allow-incomplete does not accept that.`,
-		Example:           "  regent check\n  regent check shop --json\n  regent check --allow-incomplete",
-		Args:              maxOne("directory"),
-		ValidArgsFunction: directories,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			path, err := c.location(cmd, args)
-			if err != nil {
-				return err
-			}
-			found, err := checkWorkspace(cmd, path, f)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				err = c.out.json(found)
-			} else {
-				c.showChecks(found)
-			}
-			if err == nil && !found.OK {
-				err = exitStatus(exitNo)
-			}
+		Example: "  regent check\n  regent check shop --json\n  regent check --allow-incomplete",
+	}, func(cmd *cobra.Command, path string) error {
+		found, err := checkWorkspace(cmd, path, f)
+		if err != nil {
 			return err
-		},
-	}
+		}
+		if c.json {
+			err = c.out.json(found)
+		} else {
+			c.showChecks(found)
+		}
+		if err == nil && !found.OK {
+			err = exitStatus(exitNo)
+		}
+		return err
+	})
 	f.add(cmd)
 	return cmd
 }

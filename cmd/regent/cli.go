@@ -107,6 +107,19 @@ func exactlyOne(name string) cobra.PositionalArgs {
 	}
 }
 
+// onWorkspace completes a verb that takes a workspace's directory and nothing else.
+func (c *cli) onWorkspace(verb *cobra.Command, run func(cmd *cobra.Command, path string) error) *cobra.Command {
+	verb.Args, verb.ValidArgsFunction = maxOne("directory"), directories
+	verb.RunE = func(cmd *cobra.Command, args []string) error {
+		path, err := c.location(cmd, args)
+		if err != nil {
+			return err
+		}
+		return run(cmd, path)
+	}
+	return verb
+}
+
 // unknownVerb is reached by words that are no verb.
 func unknownVerb(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

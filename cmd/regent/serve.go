@@ -31,7 +31,7 @@ type serveFlags struct {
 
 func (c *cli) serveCommand() *cobra.Command {
 	var f serveFlags
-	cmd := &cobra.Command{
+	cmd := c.onWorkspace(&cobra.Command{
 		Use:   "serve [DIR]",
 		Short: "Run the workspace behind a local API Gateway",
 		Long: `Runs every API of the workspace behind a local gateway that behaves as API Gateway
@@ -44,20 +44,14 @@ tenant's identity providers; regent token mints tokens with it. This is for
 development: it is neither fast nor safe to expose.`,
 		Example: `  regent serve
   regent serve shop --listen 127.0.0.1:0`,
-		Args:              maxOne("directory"),
-		ValidArgsFunction: directories,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			path, err := c.location(cmd, args)
-			if err != nil {
-				return err
-			}
-			s := &server{c: c, path: path, fronts: map[string]*apiFront{}}
-			if s.host, s.port, err = splitAddress(f.listen); err != nil {
-				return usage(cmd, err)
-			}
-			return s.run(cmd.Context(), f)
-		},
-	}
+	}, func(cmd *cobra.Command, path string) error {
+		s := &server{c: c, path: path, fronts: map[string]*apiFront{}}
+		var err error
+		if s.host, s.port, err = splitAddress(f.listen); err != nil {
+			return usage(cmd, err)
+		}
+		return s.run(cmd.Context(), f)
+	})
 	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "the first API's address; the next ones get the following ports, or free ones with port 0")
 	cmd.Flags().BoolVar(&f.devIssuer, "dev-issuer", true, "let the development key stand in for the tenants' providers; =false asks the providers themselves")
 	return cmd

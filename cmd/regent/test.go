@@ -32,7 +32,7 @@ type testFlags struct {
 
 func (c *cli) testCommand() *cobra.Command {
 	var f testFlags
-	cmd := &cobra.Command{
+	cmd := c.onWorkspace(&cobra.Command{
 		Use:   "test [DIR]",
 		Short: "Run the tests of the platform and of every tenant",
 		Long: `Runs every test rule in the workspace's *_test.rego files: the platform's and lib's
@@ -41,19 +41,12 @@ status is 1 if a test fails, if none runs, or if coverage is below the threshold
 		Example: `  regent test
   regent test --run viewer -v
   regent test --threshold 90 --format junit > report.xml`,
-		Args:              maxOne("directory"),
-		ValidArgsFunction: directories,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			path, err := c.location(cmd, args)
-			if err != nil {
-				return err
-			}
-			if err := f.validate(cmd, c.json); err != nil {
-				return err
-			}
-			return c.test(cmd.Context(), path, f)
-		},
-	}
+	}, func(cmd *cobra.Command, path string) error {
+		if err := f.validate(cmd, c.json); err != nil {
+			return err
+		}
+		return c.test(cmd.Context(), path, f)
+	})
 	cmd.Flags().StringVar(&f.run, "run", "", "only tests whose name, such as data.authz_test.test_viewer, matches this regular expression")
 	cmd.Flags().StringSliceVar(&f.tenants, "tenant", nil, "only this tenant's tests (repeatable)")
 	cmd.Flags().BoolVar(&f.coverage, "coverage", false, "show the lines of the rules that no test reached")
