@@ -54,6 +54,18 @@ func confineRefs(m *ast.Module, ps *Problems) {
 	}
 }
 
+// confineSchemas refuses schemas that are written out in annotations: the compiler
+// would follow their references to files and over the network.
+func confineSchemas(m *ast.Module, ps *Problems) {
+	for _, a := range m.Annotations {
+		for _, schema := range a.Schemas {
+			if schema.Definition != nil {
+				ps.add("confinement", a.Loc(), "a schema in METADATA may reach files and the network: refer to schema.input")
+			}
+		}
+	}
+}
+
 func confinePackage(m *ast.Module, roots []string, ps *Problems) {
 	path := constants(m.Package.Path[1:])
 	if len(path) > 0 && slices.Contains(reserved, path[0]) {

@@ -39,6 +39,7 @@ func parse(b tenants.Bundle, roots []string, ps *Problems) source {
 				ps.addError(f.Path, err)
 				continue
 			}
+			confineSchemas(m, ps)
 			s.modules[f.Path] = m
 		case base == "data.json" || base == "data.yaml" || base == "data.yml":
 			var doc any
