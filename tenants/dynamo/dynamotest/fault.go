@@ -25,6 +25,8 @@ type Fault struct {
 	After, Count int
 	// Every makes it only each n-th of them; 0 is each.
 	Every int
+	// Meanwhile is called when the server has answered, before anything else happens.
+	Meanwhile func() `json:"-"`
 	// Edit changes the server's answer, for Edited.
 	Edit func(answer map[string]any) `json:"-"`
 }
@@ -111,6 +113,9 @@ func (f Fault) change(ctx context.Context, p *Proxy, w http.ResponseWriter, r re
 	if err != nil {
 		reset(w) // the client has gone, or the server has
 		return
+	}
+	if f.Meanwhile != nil {
+		f.Meanwhile()
 	}
 	switch f.Kind {
 	case LostAnswer:

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -22,7 +24,10 @@ type Proxy struct {
 
 	endpoint string
 	client   *http.Client
+	server   *httptest.Server
 	done     chan struct{}
+	// connections counts those that were made; the first dead ones do not answer any more.
+	connections, dead atomic.Int64
 
 	mu       sync.Mutex
 	faults   []*active
@@ -43,16 +48,30 @@ func NewProxy(t testing.TB, endpoint string) *Proxy {
 		endpoint: endpoint, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 		done: make(chan struct{}), requests: map[string]int{}, seen: map[string]answer{},
 	}
-	server := httptest.NewServer(p)
-	p.URL = server.URL
+	p.server = httptest.NewUnstartedServer(p)
+	p.server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, connection{}, p.connections.Add(1))
+	}
+	p.server.Start()
+	p.URL = p.server.URL
 	t.Cleanup(func() {
 		close(p.done) // lets go of what hangs
-		server.CloseClientConnections()
-		server.Close()
+		p.server.CloseClientConnections()
+		p.server.Close()
 		p.client.CloseIdleConnections()
 	})
 	return p
 }
+
+// connection is the key of a connection's number in a request's context.
+type connection struct{}
+
+// Forget makes the connections that there are dead without a word, as they are after a
+// process was frozen for long: what is sent on them is not answered. New ones work.
+func (p *Proxy) Forget() { p.dead.Store(p.connections.Load()) }
+
+// Disconnect closes the connections that there are.
+func (p *Proxy) Disconnect() { p.server.CloseClientConnections() }
 
 // Add adds faults. For each request the first one that applies is made.
 func (p *Proxy) Add(faults ...Fault) {
@@ -119,6 +138,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	in := request{operation, body, r.Header}
 	f := p.choose(in)
+	if n, _ := r.Context().Value(connection{}).(int64); n <= p.dead.Load() {
+		f = &Fault{Kind: Hang}
+	}
 	if f == nil {
 		f = &Fault{}
 	}
