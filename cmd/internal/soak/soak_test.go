@@ -183,9 +183,15 @@ func (s *soak) break1() func() {
 			fault.Operation, fault.Contains = "GetItem", "BUNDLE#"
 		}
 		s.count(string(fault.Kind))
+		if fault.Kind == dynamotest.Stale {
+			s.lag()
+		}
 		s.proxy.Add(fault)
 		time.Sleep(*faults / 2)
 		s.proxy.Clear()
+		if fault.Kind == dynamotest.Stale {
+			s.lag()
+		}
 	}
 }
 

@@ -41,6 +41,29 @@ context := {"n": %[3]d}
 type world struct {
 	admin   *dynamo.Store
 	tenants []*subject
+
+	mu sync.Mutex
+	// lags are when the table began and ended to answer as it had the last time: for as
+	// long as it does, nobody can know better.
+	lags []time.Time
+}
+
+func (w *world) lag() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lags = append(w.lags, time.Now())
+}
+
+// lagged tells whether the table's answers lagged behind at any time between two.
+func (w *world) lagged(from, to time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := 0; i < len(w.lags); i += 2 {
+		if w.lags[i].Before(to) && (i+1 == len(w.lags) || w.lags[i+1].After(from)) {
+			return true
+		}
+	}
+	return false
 }
 
 // subject is a tenant and everything that it has been.
@@ -236,7 +259,7 @@ func (w *world) judge(n, path int, start, end time.Time, out engine.Outcome) str
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	oldest := start.Add(-2**refresh - slack)
-	if out.Record.Stale != nil {
+	if out.Record.Stale != nil || w.lagged(oldest, end) {
 		oldest = time.Time{}
 	}
 	record := out.Record
