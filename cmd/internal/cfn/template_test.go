@@ -17,6 +17,7 @@ import (
 
 	"regent/cmd/internal/cfn"
 	"regent/cmd/internal/config"
+	"regent/engine/rules/sandbox"
 	"regent/tenants/dynamo"
 )
 
@@ -226,6 +227,11 @@ func function(parameters map[string]string, s *cfn.Stack) (wrong []string) {
 	reserved, there := f.Properties["ReservedConcurrentExecutions"]
 	if wanted, want := parameters["ReservedConcurrency"]; want != there || want && reserved != wanted {
 		wrong = append(wrong, fmt.Sprintf("reserved concurrency is %v", reserved))
+	}
+	// Beside the child process that evaluates rules the function has 128 MB for itself.
+	memory, err := strconv.Atoi(fmt.Sprint(f.Properties["MemorySize"]))
+	if need := sandbox.DefaultMemory>>20 + 128; err != nil || memory < need {
+		wrong = append(wrong, fmt.Sprintf("%v MB are less than the %d that rules may use", f.Properties["MemorySize"], need))
 	}
 	if logs := s.Of("AWS::Logs::LogGroup"); len(logs) != 1 || logs[0].Properties["RetentionInDays"] != "30" || logs[0].DeletionPolicy != "Retain" {
 		wrong = append(wrong, "the log group has no retention, or goes with the stack")

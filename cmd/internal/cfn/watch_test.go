@@ -67,7 +67,7 @@ func at(line map[string]any, path string) any {
 // filters, and those that the function writes.
 type written map[string][]string
 
-var counted = regexp.MustCompile(`\.count\("([A-Za-z]+)"`)
+var counted = regexp.MustCompile(`(?:\.count\(|\{)"([A-Z][A-Za-z]+)", `)
 
 func writtenMetrics(t *testing.T) []string {
 	t.Helper()
@@ -137,8 +137,8 @@ func alarms(parameters map[string]string, s *cfn.Stack, own []string) (wrong []s
 			wrong = append(wrong, id+" rings when nobody calls")
 		}
 	}
-	for _, name := range []string{"Errors", "Throttles", "Duration", "Trouble", "Parked"} {
-		if !watched[name] {
+	for _, name := range []string{"Errors", "Throttles", "Duration", "Trouble", "Parked", "StoreStale"} {
+		if !watched[name] && (name != "StoreStale" || parameters["Store"] != "workspace") {
 			wrong = append(wrong, "no alarm watches "+name)
 		}
 	}
