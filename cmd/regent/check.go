@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"regent/cmd/internal/config"
 	"regent/engine/identity"
 	"regent/tenants"
 	"regent/tenants/dir"
@@ -82,17 +83,17 @@ func checkWorkspace(cmd *cobra.Command, path string, f checkFlags) (inspection, 
 	if err != nil {
 		return inspection{}, err
 	}
-	return checkSnapshot(cmd.Context(), store.Snapshot(), path, f)
+	conf, err := settings(path)
+	if err != nil {
+		return inspection{}, err
+	}
+	return checkSnapshot(cmd.Context(), store.Snapshot(), path, conf, f)
 }
 
 // checkSnapshot checks a workspace that was read from a directory.
-func checkSnapshot(ctx context.Context, s *dir.Snapshot, path string, f checkFlags) (inspection, error) {
+func checkSnapshot(ctx context.Context, s *dir.Snapshot, path string, conf config.Config, f checkFlags) (inspection, error) {
 	found, err := inspect(ctx, s)
 	found.Workspace = path
-	if err != nil {
-		return found, err
-	}
-	conf, err := settings(path)
 	if err != nil {
 		return found, err
 	}

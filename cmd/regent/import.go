@@ -68,7 +68,11 @@ func (c *cli) importWorkspace(ctx context.Context, reg tenants.Registry, path st
 		return err
 	}
 	snapshot := store.Snapshot()
-	found, err := checkSnapshot(ctx, snapshot, path, f.check)
+	conf, err := c.tableSettings()
+	if err != nil {
+		return err
+	}
+	found, err := checkSnapshot(ctx, snapshot, path, conf, f.check)
 	if err != nil {
 		return err
 	}

@@ -68,6 +68,16 @@ func (c *cli) registry(cmd *cobra.Command) (tenants.Registry, error) {
 	return c.openTable(cmd, store.Name)
 }
 
+// tableSettings reads the REGENT_ variables as a function would that has the table which
+// the flags name.
+func (c *cli) tableSettings() (config.Config, error) {
+	store, err := c.storeNamed()
+	if err != nil {
+		return config.Config{}, err
+	}
+	return settingsWith(store.String())
+}
+
 // reader is what verbs that only read ask: a table or a workspace.
 type reader interface {
 	tenants.Store

@@ -81,7 +81,7 @@ func (c *cli) allowsPrivate(flag bool) (bool, error) {
 	if flag {
 		return true, nil
 	}
-	conf, err := settings(".")
+	conf, err := c.tableSettings()
 	return conf.AllowPrivate, err
 }
 
