@@ -141,7 +141,7 @@ func (p *proposal) reactivate(ctx context.Context, rev tenants.Digest) error {
 	if err != nil {
 		return err
 	}
-	if err := r.check(ctx); err != nil {
+	if err := p.during("checking", func() error { return r.check(ctx) }); err != nil {
 		return err
 	}
 	p.showCheck()

@@ -61,7 +61,7 @@ func (p *proposal) ask(ctx context.Context) (bool, error) {
 func (p *proposal) activate(ctx context.Context) (a tenants.Activation, won bool, err error) {
 	a, err = p.reg.Activate(ctx, p.owner, tenants.Activation{
 		To: p.now.Digest(), Version: p.was.Version,
-		Author: p.flags.who(ctx), Message: p.flags.message, Time: time.Now().UTC(),
+		Author: p.author(ctx), Message: p.flags.message, Time: time.Now().UTC(),
 	})
 	switch {
 	case err == nil:
@@ -89,7 +89,7 @@ func (p *proposal) lost(now tenants.Activation, cause error) error {
 		f.err = fmt.Errorf("revision %s of %s is not in force: %s was first, with revision %s%s",
 			p.now.Digest().Short(), ownerName(p.owner), by(now), now.To.Short(), at(now))
 		if now.Message != "" {
-			f.hints = append(f.hints, "the message was: "+now.Message)
+			f.hints = append(f.hints, "the message was: "+oneLine(now.Message))
 		}
 		f.hints = append(f.hints, p.command("diff", now.To.Short(), p.now.Digest().Short())+" shows how theirs and yours differ")
 	}
@@ -101,7 +101,7 @@ func by(a tenants.Activation) string {
 	if a.Author == "" {
 		return "somebody else"
 	}
-	return a.Author
+	return oneLine(a.Author)
 }
 
 // at is " at TIME", if the time is known.

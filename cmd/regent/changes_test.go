@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -213,5 +214,31 @@ func TestFindRevision(t *testing.T) {
 		if got, err := findRevision(t.Context(), reg, "acme", tenants.Activation{}, word); err == nil {
 			t.Errorf("%s is %q without an activation", word, got)
 		}
+	}
+}
+
+// TestRecorded: what people write of themselves has limits, and no lines of its own.
+func TestRecorded(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"publish", "activate", "rollback"} {
+		for flag, most := range map[string]int{"author": maxAuthor, "message": maxMessage} {
+			reg := newMemory()
+			for length, want := range map[int]string{most: "the store has no tenant", most + 1: "--" + flag + " is longer than"} {
+				var out, errs bytes.Buffer
+				c := &cli{stdin: strings.NewReader(""), out: newWriter(&out), err: newWriter(&errs), tables: func(string) (tenants.Registry, error) { return reg, nil }}
+				root := c.root()
+				args := []string{verb, "acme", "--store", "dynamodb:t", "--" + flag, strings.Repeat("a", length), "--from", smallWorkspace(t)}
+				if verb == "activate" {
+					args = append(args, "abcd")
+				}
+				root.SetArgs(args)
+				if status := c.report(root.ExecuteContext(t.Context())); status != exitTrouble || !strings.Contains(errs.String(), want) {
+					t.Errorf("%s --%s of %d: status %d, want %q:\n%s", verb, flag, length, status, want, errs.String())
+				}
+			}
+		}
+	}
+	if got, want := oneLine("a\n* b\x1b[2J\tc "), "a * b\ufffd[2J c"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -83,7 +83,7 @@ func (c *cli) revisionNames(cmd *cobra.Command, owner string) (names []string) {
 		return nil
 	}
 	for _, r := range all {
-		names = append(names, fmt.Sprintf("%s\t%s %s", r.Digest.Short(), stamp(r.Time), printable(firstLine(r.Message))))
+		names = append(names, fmt.Sprintf("%s\t%s %s", r.Digest.Short(), stamp(r.Time), oneLine(firstLine(r.Message))))
 	}
 	return slices.Clip(names)
 }

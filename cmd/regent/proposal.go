@@ -40,6 +40,7 @@ func (f *proposalFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.stage, "stage", defaultStage, "the stage that requests are sent to, for rules that ask")
 	flags.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "accept cached replies that grant less than the rules")
 	yesFlag(cmd, &f.yes)
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return f.check(cmd) }
 	_ = cmd.MarkFlagDirname("from") // the flag is there
 }
 
@@ -90,6 +91,8 @@ type proposal struct {
 	old, now tenants.Bundle
 	samples  samples
 	patience time.Duration
+	// who is the author, once somebody asked.
+	who string
 	// retry is the command that goes on from here.
 	retry string
 	out   publication
@@ -217,6 +220,31 @@ func (f proposalFlags) who(ctx context.Context) string {
 	return cmp.Or(name, "somebody") + "@" + host
 }
 
+// author is the author of the records that the proposal makes.
+func (p *proposal) author(ctx context.Context) string {
+	if p.who == "" {
+		p.who = p.flags.who(ctx)
+	}
+	return p.who
+}
+
+// Limits on what is recorded, in bytes.
+const (
+	maxAuthor  = 256
+	maxMessage = 4096
+)
+
+// check refuses flags that no record has room for.
+func (f proposalFlags) check(cmd *cobra.Command) error {
+	if len(f.author) > maxAuthor {
+		return usage(cmd, fmt.Errorf("--author is longer than %d bytes", maxAuthor))
+	}
+	if len(f.message) > maxMessage {
+		return usage(cmd, fmt.Errorf("--message is longer than %d bytes", maxMessage))
+	}
+	return nil
+}
+
 // ownerFlag lets --platform stand for the tenant of a verb.
 func ownerFlag(cmd *cobra.Command, platform *bool) {
 	cmd.Flags().BoolVar(platform, "platform", false, "the platform's revisions, in place of a tenant's")
@@ -251,6 +279,15 @@ func (p *proposal) say(format string, args ...any) {
 	if !p.c.json {
 		p.c.out.line(printable(fmt.Sprintf(format, args...)))
 	}
+}
+
+// during does something that may take long, and says so on a terminal meanwhile.
+func (p *proposal) during(what string, do func() error) error {
+	if p.c.err.terminal {
+		_, _ = fmt.Fprintf(p.c.err, "\r\x1b[K%s %s …", what, ownerName(p.owner))
+		defer func() { _, _ = fmt.Fprint(p.c.err, "\r\x1b[K") }()
+	}
+	return do()
 }
 
 // end writes the result for machines and passes an error on.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -70,25 +69,7 @@ func (c *cli) publish(ctx context.Context, reg tenants.Registry, id string, f pr
 	}
 	p.retry = p.command("publish")
 	p.revise(b, ws.Schema())
-	return p.publish(ctx, testJob{name: id, dir: policyDir(id), bundle: b}, warnings(ws, "tenants/"+id+"/"))
-}
-
-// policyFrom reads a tenant's policy in a workspace.
-func policyFrom(path, id string) (*dir.Snapshot, tenants.Bundle, error) {
-	store, err := openWorkspace(path)
-	if err != nil {
-		return nil, tenants.Bundle{}, err
-	}
-	ws := store.Snapshot()
-	b, err := ws.TenantBundle(id)
-	if errors.Is(err, tenants.ErrNotFound) {
-		_, err = tenantNamed(ws, id)
-		var f *failure
-		if errors.As(err, &f) {
-			f.err = fmt.Errorf("the workspace at %s has no %s", path, policyDir(id))
-		}
-	}
-	return ws, b, err
+	return p.publish(ctx, testJob{name: id, dir: policyDir(id), bundle: b}, slices.Concat(warnings(ws, tenantsDir+"/"+id+"/"), p.records(ws)))
 }
 
 // warnings are a workspace's warnings about files below certain directories.
@@ -96,6 +77,35 @@ func warnings(ws *dir.Snapshot, below ...string) (found []string) {
 	for _, w := range ws.Warnings() {
 		if slices.ContainsFunc(below, func(dir string) bool { return strings.HasPrefix(w.File, dir) }) {
 			found = append(found, w.String())
+		}
+	}
+	return found
+}
+
+// records are warnings about records that the workspace and the store do not have alike:
+// publishing a policy leaves them as they are.
+func (p *proposal) records(ws *dir.Snapshot) (found []string) {
+	const counts = "%s: the store has another record of %s %s, which is what counts: %s differ; %s writes this one"
+	fields := func(stored, own any) string {
+		var names []string
+		for _, f := range compareRecords(stored, own) {
+			names = append(names, f.Field)
+		}
+		return listed(names)
+	}
+	for _, t := range ws.Tenants() {
+		t.Version, t.Revision = p.tenant.Version, p.tenant.Revision
+		if differ := fields(p.tenant, t); differ != "" {
+			file := tenantsDir + "/" + t.ID + "/tenant.yaml"
+			found = append(found, fmt.Sprintf(counts, file, "tenant", t.ID, differ, "regent tenants put "+file))
+		}
+	}
+	for _, own := range ws.APIs() {
+		for _, stored := range p.base.apis {
+			own.Version = stored.Version
+			if differ := fields(stored, own); stored.ID == own.ID && differ != "" {
+				found = append(found, fmt.Sprintf(counts, registry, "API", own.ID, differ, "regent apis put --from"))
+			}
 		}
 	}
 	return found
@@ -111,7 +121,7 @@ func (p *proposal) publish(ctx context.Context, tests testJob, warnings []string
 	if err != nil {
 		return err
 	}
-	if err := r.check(ctx); err != nil {
+	if err := p.during("checking", func() error { return r.check(ctx) }); err != nil {
 		return err
 	}
 	p.out.Check.Warnings = append(p.out.Check.Warnings, warnings...)
@@ -119,7 +129,10 @@ func (p *proposal) publish(ctx context.Context, tests testJob, warnings []string
 	if !p.out.Check.OK {
 		return p.refuse("nothing was stored: the checks failed")
 	}
-	if err := r.test(ctx, tests); err != nil {
+	if err := p.during("testing", func() error { return r.test(ctx, tests) }); err != nil {
+		return err
+	}
+	if err := p.showTests(); err != nil {
 		return err
 	}
 	if bad := shortcomings(p.out.Tests, testFlags{}); p.ran() > 0 && len(bad) > 0 {
@@ -128,7 +141,7 @@ func (p *proposal) publish(ctx context.Context, tests testJob, warnings []string
 	if !p.c.json {
 		p.c.showSummary(p.out.Changes, "regent diff shows all of it")
 	}
-	if err := p.store(ctx); err != nil {
+	if err := p.during("storing", func() error { return p.store(ctx) }); err != nil {
 		return err
 	}
 	p.say("")
@@ -154,14 +167,19 @@ func (r *review) test(ctx context.Context, job testJob) error {
 		return err
 	}
 	r.out.Tests = suites
-	if r.ran() == 0 {
-		r.c.warn("%s has no tests", ownerName(r.owner))
+	return nil
+}
+
+// showTests writes what the tests said.
+func (p *proposal) showTests() error {
+	if p.ran() == 0 {
+		p.c.warn("%s has no tests", ownerName(p.owner))
 	}
-	if r.c.json || len(suites[0].Report.Tests) == 0 {
+	if p.c.json || p.ran() == 0 {
 		return nil
 	}
-	r.say("")
-	short := slices.Clone(suites)
+	p.say("")
+	short := slices.Clone(p.out.Tests)
 	for i, s := range short {
 		if s.Report.Coverage != nil {
 			covered := *s.Report.Coverage
@@ -169,7 +187,7 @@ func (r *review) test(ctx context.Context, job testJob) error {
 			short[i].Report.Coverage = &covered
 		}
 	}
-	return ruletest.WritePretty(r.c.out, short, ruletest.Style{Color: r.c.out.color})
+	return ruletest.WritePretty(p.c.out, short, ruletest.Style{Color: p.c.out.color})
 }
 
 // ran counts the tests that were run.
@@ -183,7 +201,7 @@ func (p *proposal) ran() (n int) {
 // store stores the revision. Storing it again changes nothing.
 func (p *proposal) store(ctx context.Context) error {
 	rev := tenants.Revision{
-		Digest: p.now.Digest(), Author: p.flags.who(ctx), Time: time.Now().UTC(), Message: p.flags.message,
+		Digest: p.now.Digest(), Author: p.author(ctx), Time: time.Now().UTC(), Message: p.flags.message,
 		Files: len(p.now.Files()),
 	}
 	for _, f := range p.now.Files() {

@@ -133,8 +133,8 @@ func (c *cli) showRevisions(list revisionList) {
 			mark, color = "* ", green
 		}
 		rows = append(rows, []cell{
-			{mark + r.Digest.Short(), color}, {text: stamp(r.Time)}, {text: printable(r.Author)},
-			{text: summary(r.Tests)}, {text: printable(firstLine(r.Message))},
+			{mark + r.Digest.Short(), color}, {text: stamp(r.Time)}, {text: oneLine(r.Author)},
+			{text: summary(r.Tests)}, {text: oneLine(firstLine(r.Message))},
 		})
 	}
 	c.out.table(rows)
@@ -162,6 +162,9 @@ func firstLine(text string) string {
 	return line
 }
 
+// oneLine is somebody's text for a place in a line.
+func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
+
 // activations shows who brought which revision into force.
 func (c *cli) activations(ctx context.Context, reg tenants.Registry, owner string) error {
 	all, err := reg.Activations(ctx, owner)
@@ -185,7 +188,7 @@ func (c *cli) activations(ctx context.Context, reg tenants.Registry, owner strin
 			from = a.From.Short()
 		}
 		rows = append(rows, []cell{
-			{text: stamp(a.Time)}, {text: printable(a.Author)}, {text: from}, {text: a.To.Short()}, {text: printable(firstLine(a.Message))},
+			{text: stamp(a.Time)}, {text: oneLine(a.Author)}, {text: from}, {text: a.To.Short()}, {text: oneLine(firstLine(a.Message))},
 		})
 	}
 	c.out.table(rows)
@@ -234,7 +237,7 @@ func described(all []tenants.Revision) []string {
 	}
 	var hints []string
 	for _, r := range all[:min(most, len(all))] {
-		hints = append(hints, strings.TrimSpace(fmt.Sprintf("%s  %s  %s  %s", r.Digest.Short(), stamp(r.Time), r.Author, firstLine(r.Message))))
+		hints = append(hints, strings.TrimSpace(fmt.Sprintf("%s  %s  %s  %s", r.Digest.Short(), stamp(r.Time), oneLine(r.Author), oneLine(firstLine(r.Message)))))
 	}
 	if len(all) > most {
 		hints = append(hints, fmt.Sprintf("and %d more", len(all)-most))
