@@ -227,7 +227,7 @@ func TestRecorded(t *testing.T) {
 				var out, errs bytes.Buffer
 				c := &cli{stdin: strings.NewReader(""), out: newWriter(&out), err: newWriter(&errs), tables: func(string) (tenants.Registry, error) { return reg, nil }}
 				root := c.root()
-				args := []string{verb, "acme", "--store", "dynamodb:t", "--" + flag, strings.Repeat("a", length), "--from", smallWorkspace(t)}
+				args := []string{verb, "acme", "--store", "dynamodb:table", "--" + flag, strings.Repeat("a", length), "--from", smallWorkspace(t)}
 				if verb == "activate" {
 					args = append(args, "abcd")
 				}
