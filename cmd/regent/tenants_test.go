@@ -83,7 +83,13 @@ func TestPutTenantOvertaken(t *testing.T) {
 	if got := reg.records["acme"].Identity.Providers[0].Claims["org"]; got != "theirs" {
 		t.Errorf("claims say %v, want theirs", got)
 	}
-	once = false
+	reg.before = func(method string) error {
+		if method != "PutTenant" || !once {
+			return nil
+		}
+		once = false
+		return put(tenantYAMLOf("acme", "theirs again"))
+	}
 	if _, err := setStatus(t.Context(), reg, "acme", tenants.Suspended); !errors.Is(err, tenants.ErrConflict) {
 		t.Errorf("suspend: got %v, want a conflict", err)
 	}
