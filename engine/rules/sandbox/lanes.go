@@ -37,6 +37,8 @@ type lanes struct {
 	queued  int
 	usage   map[string]*usage
 	closed  bool
+	// returned is signalled for each slot that is given back.
+	returned sync.Cond
 }
 
 // slot is the place of one child. Who was handed it has it for himself.
@@ -63,6 +65,7 @@ type usage struct {
 
 func newLanes(n int) *lanes {
 	l := &lanes{waiting: map[string][]*waiter{}, usage: map[string]*usage{}}
+	l.returned.L = &l.mu
 	for i := range n {
 		l.slots = append(l.slots, &slot{number: i, busy: true})
 	}
@@ -117,8 +120,7 @@ func (l *lanes) wait(ctx context.Context, tenant string, w *waiter) (*slot, erro
 	if !l.forget(tenant, w) {
 		// It was handed over meanwhile.
 		if s, ok := <-w.slot; ok {
-			s.busy = false
-			l.dispatch()
+			l.free(s)
 		}
 	}
 	return nil, err
@@ -178,8 +180,15 @@ func (l *lanes) quick(tenant string) bool {
 func (l *lanes) done(s *slot, tenant string, held time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.account(tenant, held)
+	if held > 0 {
+		l.account(tenant, held)
+	}
+	l.free(s)
+}
+
+func (l *lanes) free(s *slot) {
 	s.busy = false
+	l.returned.Broadcast()
 	l.dispatch()
 }
 
@@ -240,7 +249,8 @@ func (l *lanes) put(s *slot, p *process) {
 	s.process = p
 }
 
-// close ends every child and turns away who waits.
+// close ends every child, turns away who waits, and waits until all slots are given
+// back. It returns the last children.
 func (l *lanes) close() []*process {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -252,14 +262,20 @@ func (l *lanes) close() []*process {
 		delete(l.waiting, tenant)
 	}
 	l.turns, l.queued = nil, 0
-	var all []*process
+	var last []*process
 	for _, s := range l.slots {
 		if s.process != nil {
 			s.process.kill()
-			all = append(all, s.process)
+		}
+		for s.busy {
+			l.returned.Wait()
+		}
+		if s.process != nil {
+			last = append(last, s.process)
+			s.process = nil
 		}
 	}
-	return all
+	return last
 }
 
 func errClosed() error { return engine.Troublef(CodeSandbox, "the pool is closed") }

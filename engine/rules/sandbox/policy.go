@@ -87,7 +87,14 @@ func (h *policy) hold(ctx context.Context, do func(context.Context, *process) er
 		}
 	}
 	start := time.Now()
+	whole := false
+	defer func() {
+		if !whole { // a panic: nobody knows what the child is doing
+			p.replace(s, h.tenant, time.Since(start))
+		}
+	}()
 	err = h.with(ctx, s, do)
+	whole = true
 	held := time.Since(start)
 	var killed *killedError
 	switch {

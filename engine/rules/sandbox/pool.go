@@ -115,9 +115,6 @@ func New(c Config) (*Pool, error) {
 	if c.Store == nil {
 		return nil, errors.New("sandbox: Config.Store is not set")
 	}
-	if isChild() {
-		return nil, errors.New("sandbox: a child was started by a program whose main does not call sandbox.Main first")
-	}
 	if c.Timeout == 0 {
 		c.Timeout = rules.DefaultTimeout
 	}
@@ -133,11 +130,11 @@ func New(c Config) (*Pool, error) {
 		c.Now = time.Now
 	}
 	if c.command == nil {
-		file, err := self()
+		command, err := ownCommand()
 		if err != nil {
-			return nil, fmt.Errorf("sandbox: %w", err)
+			return nil, err
 		}
-		c.command = []string{file, "regent", childArgument}
+		c.command = command
 	}
 	p := &Pool{config: c, lanes: newLanes(c.Children), bundles: newBundleCache(), first: make(chan struct{})}
 	var err error
@@ -151,6 +148,18 @@ func New(c Config) (*Pool, error) {
 		p.background.Go(func() { p.refill(s, "", 0) })
 	}
 	return p, nil
+}
+
+// ownCommand starts this program as a child.
+func ownCommand() ([]string, error) {
+	if isChild() {
+		return nil, errors.New("sandbox: a child was started by a program whose main does not call sandbox.Main first")
+	}
+	file, err := self()
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	return []string{file, "regent", childArgument}, nil
 }
 
 // Ready waits until the first child is up. Its error says why none can be started;
@@ -167,11 +176,10 @@ func (p *Pool) Ready(ctx context.Context) error {
 // Close ends all children and waits until nothing is left of them. Questions that are
 // being answered are trouble.
 func (p *Pool) Close() {
-	all := p.lanes.close()
-	p.background.Wait()
-	for _, child := range all {
+	for _, child := range p.lanes.close() {
 		child.end()
 	}
+	p.background.Wait()
 }
 
 // Load returns the policy of a revision under a platform revision, for one event of a
@@ -217,11 +225,12 @@ func (p *Pool) start() (*process, error) {
 
 // replace ends a slot's child and starts another, in the background.
 func (p *Pool) replace(s *slot, tenant string, held time.Duration) {
-	old := s.process
-	old.kill()
+	if old := s.process; old != nil {
+		old.kill()
+		p.background.Go(old.end)
+	}
 	p.lanes.put(s, nil)
 	p.background.Go(func() { p.refill(s, tenant, held) })
-	p.background.Go(old.end)
 }
 
 func (p *Pool) report(e Event) {

@@ -88,7 +88,8 @@ func startProcess(command []string, conf configuration) (*process, error) {
 	f, err := p.exchange(opConfigure, w, 0, budget{time: startLimit})
 	if err != nil || f.code != statusOK {
 		p.end()
-		return nil, fmt.Errorf("start a child: it did not get ready: %w", errors.Join(err, errors.New(p.last.line())))
+		// In words only: no question had anything to do with it.
+		return nil, fmt.Errorf("start a child: it did not get ready: %v %s", err, p.last.line())
 	}
 	return p, nil
 }

@@ -1,0 +1,144 @@
+package sandbox
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"regent/engine"
+	"regent/tenants"
+)
+
+// doubleArgument starts the test binary as a child that misbehaves.
+const doubleArgument = "misbehaving-child"
+
+// double are the ways to misbehave, each after the honest answer to the first request
+// and to those that load. It returns what is written in place of an answer.
+func doubles() map[string]func(f frame) []byte {
+	yes := func(f frame) []byte {
+		w := newFrame()
+		_ = w.decision(engine.Decision{Allow: true})
+		return w.seal(f.id, statusOK)
+	}
+	return map[string]func(f frame) []byte{
+		"garbage":          func(frame) []byte { return bytes.Repeat([]byte{0xa5}, 4096) },
+		"text":             func(frame) []byte { return []byte("panic: runtime error: index out of range\n\ngoroutine 1\n") },
+		"a partial frame":  func(f frame) []byte { return yes(f)[:headerSize+1] },
+		"a partial header": func(f frame) []byte { return yes(f)[:3] },
+		"another id":       func(f frame) []byte { return yes(frame{id: f.id + 1}) },
+		"the id before":    func(f frame) []byte { return yes(frame{id: f.id - 1}) },
+		"1 GB":             func(f frame) []byte { b := yes(f); binary.BigEndian.PutUint32(b, 1<<30); return b },
+		"4 GB":             func(f frame) []byte { b := yes(f); binary.BigEndian.PutUint32(b, 1<<32-1); return b },
+		"no length":        func(f frame) []byte { b := yes(f); binary.BigEndian.PutUint32(b, 0); return b },
+		"more than allowed": func(f frame) []byte {
+			w := newFrame()
+			w.b = append(w.b, make([]byte, maxDecision+1)...)
+			return w.seal(f.id, statusOK)
+		},
+		"an unknown status": func(f frame) []byte { b := yes(f); b[headerSize-1] = 99; return b },
+		"no status":         func(f frame) []byte { b := yes(f); b[headerSize-1] = 0; return b },
+		"something left": func(f frame) []byte {
+			w := newFrame()
+			_ = w.decision(engine.Decision{Allow: true})
+			w.byte(0)
+			return w.seal(f.id, statusOK)
+		},
+		"no payload": func(f frame) []byte { return newFrame().seal(f.id, statusOK) },
+		"yes with reasons": func(f frame) []byte {
+			w := newFrame()
+			_ = w.decision(engine.Decision{Allow: true, Reasons: []string{"x"}})
+			return w.seal(f.id, statusOK)
+		},
+		"a boolean 2": func(f frame) []byte { b := yes(f); b[headerSize] = 2; return b },
+		"an object inside": func(f frame) []byte {
+			w := newFrame()
+			_ = w.decision(engine.Decision{Allow: true, Context: map[string]any{"a": map[string]any{}}})
+			return w.seal(f.id, statusOK)
+		},
+		"two answers":        func(f frame) []byte { return append(yes(f), yes(frame{id: f.id + 1})...) },
+		"silence":            func(frame) []byte { select {} },
+		"a late answer":      func(f frame) []byte { time.Sleep(time.Second); return yes(f) },
+		"the end":            func(frame) []byte { os.Exit(0); return nil },
+		"a closed pipe":      func(frame) []byte { os.Stdout.Close(); select {} },
+		"a signal":           func(frame) []byte { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} },
+		"forgetting forever": func(f frame) []byte { return newFrame().seal(f.id, statusNotLoaded) },
+		"much on stderr":     func(frame) []byte { os.Stderr.WriteString(strings.Repeat("x", 1<<20)); os.Exit(2); return nil },
+	}
+}
+
+// runDouble is the main of a child that misbehaves.
+func runDouble(way string) int {
+	from := bufio.NewReader(os.Stdin)
+	for {
+		f, err := readFrame(from, maxRequest, nil)
+		if err != nil {
+			return 0
+		}
+		w := newFrame()
+		switch f.code {
+		case opConfigure:
+			os.Stdout.Write(w.seal(f.id, statusOK))
+		case opLoad:
+			w.pair(newReader(f.payload).pair())
+			os.Stdout.Write(w.seal(f.id, statusOK))
+		default:
+			os.Stdout.Write(doubles()[way](f))
+		}
+	}
+}
+
+// TestMisbehavingChild holds that no child makes an answer that is not the request's
+// own, or hangs, or grows the parent (REG-05).
+func TestMisbehavingChild(t *testing.T) {
+	t.Parallel()
+	platform, tenant := bundle(t, nil), authz(t, small)
+	for way := range doubles() {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			p := newPool(t, Config{Store: shelve(platform, tenant), Timeout: 200 * time.Millisecond,
+				command: doubleCommand(t, way)})
+			for range 2 { // the child that follows is asked like the first one
+				start := time.Now()
+				d, err := decide(t, p, "acme", platform, tenant)
+				var trouble *engine.Trouble
+				if !errors.As(err, &trouble) || d.Allow || d.Context != nil {
+					t.Fatalf("got %+v, %v; want trouble", d, err)
+				}
+				if took := time.Since(start); took > atMost {
+					t.Errorf("it took %s", took)
+				}
+			}
+		})
+	}
+}
+
+// atMost is far more than anything here takes, and far less than forever.
+const atMost = 30 * time.Second
+
+// TestWrongDigest holds that a child's word for what it compiled counts.
+func TestWrongDigest(t *testing.T) {
+	t.Parallel()
+	platform, tenant := bundle(t, nil), authz(t, small)
+	p := newPool(t, Config{Store: shelve(platform, tenant)})
+	wrong := tenants.Digest("sha256:" + strings.Repeat("0", 64))
+	p.bundles.put(wrong, tenant)
+	_, err := p.Load(t.Context(), "acme", platform.Digest(), wrong)
+	if err == nil || !strings.Contains(err.Error(), "digests") {
+		t.Errorf("got %v; want an error about digests", err)
+	}
+}
+
+func doubleCommand(tb testing.TB, way string) []string {
+	tb.Helper()
+	file, err := self()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return []string{file, "regent", doubleArgument, way}
+}

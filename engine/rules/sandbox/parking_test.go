@@ -1,0 +1,79 @@
+package sandbox
+
+import (
+	"testing"
+	"time"
+)
+
+// TestParking tells the story of a revision, step by step.
+func TestParking(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	p, err := newParking(func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := revisionKey{"acme", pairKey{"p", "bad"}}
+	steps := []struct {
+		name    string
+		passes  time.Duration
+		strikes int
+		parked  bool
+		// coolDown is how long it is parked from now on.
+		coolDown time.Duration
+	}{
+		{"two kills", 0, 2, false, 0},
+		{"a third after the window", strikeWindow, 1, false, 0},
+		{"two more", time.Second, 2, true, firstCoolDown},
+		{"a question that was under way", time.Second, 1, true, firstCoolDown - time.Second},
+		{"before the end", firstCoolDown - time.Second - 1, 0, true, 1},
+		{"at the end", 1, 0, false, 0},
+		{"one kill on probation", time.Minute, 1, true, 2 * firstCoolDown},
+		{"and one more", 2 * firstCoolDown, 1, true, 4 * firstCoolDown},
+		{"long after", 4*firstCoolDown + strikeWindow, 2, false, 0},
+		{"three again", 0, 1, true, firstCoolDown},
+	}
+	for _, s := range steps {
+		now = now.Add(s.passes)
+		for range s.strikes {
+			p.strike(bad)
+		}
+		until, parked := p.parked(bad)
+		if parked != s.parked || parked && until.Sub(now) != s.coolDown {
+			t.Fatalf("%s: parked %t for %s, want %t for %s", s.name, parked, until.Sub(now), s.parked, s.coolDown)
+		}
+	}
+	for name, other := range map[string]revisionKey{
+		"another tenant":   {"globex", bad.pair},
+		"another revision": {"acme", pairKey{"p", "good"}},
+		"another platform": {"acme", pairKey{"q", "bad"}},
+	} {
+		if _, parked := p.parked(other); parked {
+			t.Errorf("%s is parked too", name)
+		}
+	}
+}
+
+// TestCoolDownGrows holds that it grows to an end.
+func TestCoolDownGrows(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	p, err := newParking(func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := revisionKey{"acme", pairKey{"p", "bad"}}
+	for range strikesToPark {
+		p.strike(k)
+	}
+	longest := time.Duration(0)
+	for range 20 {
+		until, _ := p.parked(k)
+		longest = until.Sub(now)
+		now = until
+		p.strike(k)
+	}
+	if longest != maxCoolDown {
+		t.Errorf("the longest cool-down is %s, want %s", longest, maxCoolDown)
+	}
+}
