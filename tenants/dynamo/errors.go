@@ -84,9 +84,14 @@ func (s *Store) classify(ctx context.Context, op string, err error) failure {
 			What: at + "there are no AWS credentials", Code: CodeCredentials, Permanent: true,
 			Hint: "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a function has those of its role",
 		}}
+	case strings.Contains(err.Error(), "resolve service endpoint"):
+		return failure{err: &Error{
+			What: at + "its endpoint is not a URL", Code: CodeConnection, Permanent: true,
+			Hint: "look at AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL and AWS_REGION",
+		}}
 	default:
 		// What failed is between here and DynamoDB: dialling, sending, or an answer that is
-		// cut short or does not fit its checksum.
+		// cut short.
 		return failure{err: &Error{What: at + transportText(err), Code: CodeConnection}, retry: true, connection: true}
 	}
 }
