@@ -22,11 +22,22 @@ func keepConflicts(modules map[string]*ast.Module) {
 			continue
 		}
 		for _, r := range rules {
-			if !r.Default && r.Else == nil && r.Head.RuleKind() == ast.SingleValue && r.Head.Ref().IsGround() {
+			if !r.Default && r.Else == nil && r.Head.RuleKind() == ast.SingleValue && isFixed(r) {
 				r.Else = never(r)
 			}
 		}
 	}
+}
+
+// isFixed tells whether a rule defines one place, and not one that it works out:
+// table[input.x] is a reference without variables.
+func isFixed(r *ast.Rule) bool {
+	for _, t := range r.Head.Ref()[1:] {
+		if !ast.IsScalar(t.Value) {
+			return false
+		}
+	}
+	return true
 }
 
 // never is a branch of a rule that does not hold.
@@ -44,7 +55,7 @@ func never(r *ast.Rule) *ast.Rule {
 func couldConflict(rules []*ast.Rule) bool {
 	var value *ast.Term
 	for _, r := range rules {
-		if !r.Head.Ref().IsGround() {
+		if !isFixed(r) {
 			return true
 		}
 		if r.Default || r.Head.RuleKind() == ast.MultiValue {

@@ -10,6 +10,16 @@ import (
 	"regent/engine"
 )
 
+// What a decision may hold. What is larger could not be sent.
+const (
+	// maxResult bounds the texts of context, principal and usage key, in bytes:
+	// API Gateway's bound for a whole reply.
+	maxResult = 8192
+	// maxReasons bounds the reasons that are kept, and maxReason one of them, in bytes.
+	// More of them deny no more.
+	maxReasons, maxReason = 100, 256
+)
+
 var contextKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // decision reads the entrypoint's document by the contract of DESIGN.md §4. What
@@ -44,8 +54,27 @@ func decision(doc ast.Object) (engine.Decision, error) {
 	if d.UsageKey, err = text(doc, "usage_key"); err != nil {
 		return engine.Decision{}, err
 	}
+	if n := resultSize(d); n > maxResult {
+		return engine.Decision{}, &EvalError{Code: "contract", Message: fmt.Sprintf("context, principal_id and usage_key have %d bytes, the limit is %d", n, maxResult)}
+	}
 	d.Allow = allow && len(d.Reasons) == 0
 	return d, nil
+}
+
+func resultSize(d engine.Decision) int {
+	n := len(d.PrincipalID) + len(d.UsageKey)
+	for k, v := range d.Context {
+		n += len(k)
+		switch v := v.(type) {
+		case string:
+			n += len(v)
+		case json.Number:
+			n += len(v)
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 func get(doc ast.Object, key string) (ast.Value, bool) {
@@ -66,12 +95,14 @@ func denials(doc ast.Object, name string) ([]string, error) {
 		return nil, wrongType(ruleName(name), v, "a set of strings")
 	}
 	var reasons []string
-	for _, t := range set.Slice() {
+	for i, t := range set.Slice() {
 		s, ok := t.Value.(ast.String)
 		if !ok {
 			return nil, wrongType("an element of "+ruleName(name), t.Value, "a string")
 		}
-		reasons = append(reasons, string(s))
+		if i < maxReasons {
+			reasons = append(reasons, cutTo(string(s), maxReason))
+		}
 	}
 	return reasons, nil
 }
