@@ -106,14 +106,9 @@ func (c *cover) narrow(cell engine.Cell, reason string) {
 // denied one are narrowed away, one conflict at a time.
 func (c *cover) separate() {
 	c.inexpressible()
-	for {
-		c.allow = patterns(c.allowed)
-		c.deny = nil
-		drop, reason := c.takeBack()
-		if len(drop) == 0 {
-			return
-		}
-		c.drop(drop, reason)
+	for again := true; again; {
+		c.allow, c.deny = patterns(c.allowed), nil
+		again = c.takeBack()
 	}
 }
 
@@ -133,9 +128,10 @@ func (c *cover) inexpressible() {
 	})
 }
 
-// takeBack adds a denial for each denied cell that an allowing pattern reaches. It
-// returns allowed cells to give up if that would hurt others.
-func (c *cover) takeBack() (drop []engine.Cell, reason string) {
+// takeBack adds a denial for each denied cell that an allowing pattern reaches, and
+// gives up allowed cells where that would hurt others. It returns true if it did:
+// then some of the denials may not be wanted any more.
+func (c *cover) takeBack() (dropped bool) {
 	for _, cell := range c.denied {
 		first := slices.IndexFunc(c.allow, func(p string) bool { return reaches(p, cell) })
 		if first < 0 {
@@ -155,12 +151,15 @@ func (c *cover) takeBack() (drop []engine.Cell, reason string) {
 			p, _ := pattern(a)
 			return !reaches(p, cell)
 		})
+		drop := needing
 		if c.hasRequest(needing) && !c.hasRequest(hurt) || c.hasRequest(needing) == c.hasRequest(hurt) && len(hurt) <= len(needing) {
-			return hurt, reasonCrossing
+			drop = hurt
+			c.deny = append(c.deny, denial)
 		}
-		return needing, reasonCrossing
+		c.drop(drop, reasonCrossing)
+		c.allow, dropped = patterns(c.allowed), true
 	}
-	return nil, ""
+	return dropped
 }
 
 // denialFor returns a pattern that covers a denied cell: everything below an

@@ -13,8 +13,14 @@ import (
 	"regent/tenants"
 )
 
-// MaxCells bounds a partition. Cells that would be split further are not allowed.
-const MaxCells = 5_000
+// MaxCells bounds a partition, MaxWork the expressions that are evaluated for it.
+// Cells that would be split further, or not be judged any more, are not allowed.
+const (
+	MaxCells = 5_000
+	MaxWork  = 400_000
+)
+
+var errCells = errors.New("the rules tell too many cases apart for a complete policy")
 
 // Partition judges every request that the routes have room for. Without routes,
 // every path is one.
@@ -43,6 +49,8 @@ type partition struct {
 	numbers map[engine.Limit]int
 	// cancel stops builtin functions when ctx ends.
 	cancel topdown.Cancel
+	// steps are the expressions that were evaluated.
+	steps int
 	// work are the cells that are not judged yet.
 	work []engine.Cell
 	// x is the evaluation of one cell after another.
@@ -56,24 +64,30 @@ func (p *partition) judge(start engine.Cell) error {
 	for len(work) > 0 {
 		c := work[len(work)-1]
 		work = work[:len(work)-1]
-		if s := p.overlap(c); s != nil {
+		full := len(p.cells)+len(work) >= MaxCells || p.steps >= MaxWork
+		overlap := p.overlap(c)
+		if s := overlap; s != nil && !full {
 			work = append(work, p.divide(c, s)...)
 			continue
 		}
 		if !p.belongs(c) {
 			continue
 		}
-		err := p.evaluate(&c)
+		err := errCells
+		if p.steps < MaxWork && overlap == nil {
+			err = p.evaluate(&c)
+			p.steps += p.x.steps
+		}
 		var s *split
 		switch {
-		case errors.As(err, &s) && len(p.cells)+len(work) < MaxCells:
+		case errors.As(err, &s) && !full:
 			work = append(work, p.divide(c, s)...)
 			continue
 		case errors.As(err, &s):
-			err = errSteps
+			err = errCells
 		}
-		if errors.Is(err, errSteps) {
-			c.Limits, err = []int{p.number(engine.Limit{Reason: errSteps.Error()})}, nil
+		if errors.Is(err, errSteps) || errors.Is(err, errCells) {
+			c.Allowed, c.Limits, err = false, []int{p.number(engine.Limit{Reason: err.Error()})}, nil
 		}
 		if err != nil {
 			return err

@@ -139,3 +139,53 @@ func segment(s engine.Segment) string {
 	}
 	return "{" + strings.Join(parts, " ") + "}"
 }
+
+// Work is bounded by cells and by expressions, not by time: what goes beyond is not
+// allowed and says so.
+func TestPartitionIsBounded(t *testing.T) {
+	t.Parallel()
+	many := func(n int, format string) string {
+		var parts []string
+		for i := range n {
+			parts = append(parts, fmt.Sprintf(format, i))
+		}
+		return strings.Join(parts, ", ")
+	}
+	words := many(30, `"w%d"`)
+	for _, tt := range []struct{ name, rules string }{
+		{"many cells", fmt.Sprintf(`
+allow if {
+	input.segments[0] in {%s}
+	input.segments[1] in {%s}
+	not input.segments[2] in {%s}
+}`, words, words, words)},
+		{"much work for each of several cells", fmt.Sprintf(`
+allow if {
+	input.segments[0] in {%s}
+	some i in numbers
+	some j in numbers
+	i + j == count(input.path)
+}
+
+numbers := [%s]`, words, many(300, "%d"))},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := program(t, "package authz\n"+tt.rules+"\n")
+			cells, limits, err := residue.Partition(t.Context(), p, []tenants.Route{{Method: "GET", Path: "/{a}/{b}/{c}"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			const reason = "the rules tell too many cases apart for a complete policy"
+			at := slices.IndexFunc(limits, func(l engine.Limit) bool { return l.Reason == reason })
+			if at < 0 || len(cells) > residue.MaxCells+100 {
+				t.Fatalf("%d cells, limits %v", len(cells), limits)
+			}
+			for _, c := range cells {
+				if slices.Contains(c.Limits, at) && c.Allowed {
+					t.Fatalf("allowed without being judged: %+v", c)
+				}
+			}
+		})
+	}
+}
