@@ -79,6 +79,9 @@ func Compile(ctx context.Context, platform, tenant tenants.Bundle, opts Options)
 		return nil, err
 	}
 	keepConflicts(modules)
+	if len(opts.Schema) == 0 {
+		dropAnnotations(modules)
+	}
 	modules[entrypointFile] = ast.MustParseModuleWithOpts(entrypoint, ast.ParserOptions{RegoVersion: ast.RegoV1})
 	data := own.data
 	if key, ok := mergeInto(data, shared.data); !ok {
@@ -140,6 +143,17 @@ func compile(ctx context.Context, modules map[string]*ast.Module, store storage.
 		return nil, Problems{{File: "policy", Code: "contract", Message: "no rule data.authz.allow: every request would be denied; declare `package authz` and a rule `allow`"}}
 	}
 	return c, nil
+}
+
+// dropAnnotations removes comments and metadata, which nothing but schemas looks at: each
+// compiled policy would keep its own copy of them.
+func dropAnnotations(modules map[string]*ast.Module) {
+	for _, m := range modules {
+		m.Comments, m.Annotations = nil, nil
+		for _, r := range m.Rules {
+			r.Annotations = nil
+		}
+	}
 }
 
 // confinePlatform checks that the platform's files declare what their directories say.
