@@ -92,8 +92,8 @@ func newWorld(admin *dynamo.Store, n int) *world {
 	return w
 }
 
-// fill writes the world into the table.
-func (w *world) fill(t *testing.T) {
+// apis are the APIs of every world: one whose replies are exact, one with a cache.
+func apis(t testing.TB) []tenants.API {
 	source := func(s string) tenants.Source {
 		parsed, err := tenants.ParseSource(s)
 		if err != nil {
@@ -101,22 +101,44 @@ func (w *world) fill(t *testing.T) {
 		}
 		return parsed
 	}
-	for _, api := range []tenants.API{
+	all := []tenants.API{
 		{ID: exactAPI, Kind: tenants.REST},
 		{ID: cachedAPI, Kind: tenants.REST, Cache: tenants.Cache{TTL: time.Minute, Identity: []tenants.Source{source("header:authorization"), source("header:host")}}},
-	} {
-		api.Credential, api.Tenant = source("header:authorization"), []tenants.Source{source("host")}
-		for i := range paths {
-			api.Routes = append(api.Routes, tenants.Route{Method: "GET", Path: fmt.Sprintf("/p%d", i)})
+	}
+	for i := range all {
+		all[i].Credential, all[i].Tenant = source("header:authorization"), []tenants.Source{source("host")}
+		for n := range paths {
+			all[i].Routes = append(all[i].Routes, tenants.Route{Method: "GET", Path: fmt.Sprintf("/p%d", n)})
 		}
+	}
+	return all
+}
+
+// record is the nth tenant's.
+func record(n int) tenants.Tenant {
+	return tenants.Tenant{
+		ID: tenantID(n), Status: tenants.Active, Selectors: tenants.Selectors{Hosts: []string{host(n)}},
+		Attributes: map[string]any{"plan": "gold"}, Identity: tenants.Identity{Anonymous: true},
+	}
+}
+
+// fill writes the world into the table, each tenant with its first revision.
+func (w *world) fill(t testing.TB) {
+	platform, err := tenants.NewBundle([]tenants.File{{Path: "platform/guard.rego", Content: []byte("package platform\n\ndeny contains \"no\" if input.method == \"TRACE\"\n")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.fillWith(t, platform, func(n int) tenants.Bundle { return w.tenants[n].revision(t, 0) })
+}
+
+// fillWith writes the world with other rules.
+func (w *world) fillWith(t testing.TB, platform tenants.Bundle, policy func(n int) tenants.Bundle) {
+	for _, api := range apis(t) {
 		if _, err := w.admin.PutAPI(t.Context(), api); err != nil {
 			t.Fatal(err)
 		}
 	}
-	platform, err := tenants.NewBundle([]tenants.File{{Path: "platform/guard.rego", Content: []byte("package platform\n\ndeny contains \"no\" if input.method == \"TRACE\"\n")}})
-	if err == nil {
-		err = w.admin.PutRevision(t.Context(), tenants.PlatformOwner, platform, tenants.Revision{Digest: platform.Digest(), Time: time.Now()})
-	}
+	err := w.admin.PutRevision(t.Context(), tenants.PlatformOwner, platform, tenants.Revision{Digest: platform.Digest(), Time: time.Now()})
 	if err == nil {
 		_, err = w.admin.Activate(t.Context(), tenants.PlatformOwner, tenants.Activation{To: platform.Digest()})
 	}
@@ -128,16 +150,11 @@ func (w *world) fill(t *testing.T) {
 	for range 8 {
 		group.Go(func() {
 			for n := range work {
-				s := w.tenants[n]
-				_, err := w.admin.PutTenant(t.Context(), tenants.Tenant{
-					ID: s.id, Status: tenants.Active, Selectors: tenants.Selectors{Hosts: []string{host(n)}},
-					Identity: tenants.Identity{Anonymous: true},
-				})
-				if err != nil {
+				if _, err := w.admin.PutTenant(t.Context(), record(n)); err != nil {
 					t.Error(err)
 				}
-				s.suspended = []period[bool]{{from: time.Now()}}
-				w.activate(t, n)
+				w.tenants[n].suspended = []period[bool]{{from: time.Now()}}
+				w.publish(t, w.tenants[n], policy(n))
 			}
 		})
 	}
@@ -151,28 +168,36 @@ func (w *world) fill(t *testing.T) {
 	}
 }
 
+// revision is the bundle of a tenant's nth revision.
+func (s *subject) revision(t testing.TB, n int) tenants.Bundle {
+	bundle, err := tenants.NewBundle([]tenants.File{{Path: "authz.rego", Content: []byte(rules(s.id, n))}})
+	if err != nil {
+		t.Error(err)
+	}
+	return bundle
+}
+
 // activate publishes the next revision of a tenant and brings it into force.
-func (w *world) activate(t *testing.T, n int) {
+func (w *world) activate(t testing.TB, n int) {
 	s := w.tenants[n]
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	number := len(s.numbers)
-	bundle, err := tenants.NewBundle([]tenants.File{{Path: "authz.rego", Content: []byte(rules(s.id, number))}})
-	if err == nil {
-		err = w.admin.PutRevision(t.Context(), s.id, bundle, tenants.Revision{Digest: bundle.Digest(), Time: time.Now()})
-	}
-	if err != nil {
+	w.publish(t, s, s.revision(t, len(s.numbers)))
+}
+
+func (w *world) publish(t testing.TB, s *subject, bundle tenants.Bundle) {
+	if err := w.admin.PutRevision(t.Context(), s.id, bundle, tenants.Revision{Digest: bundle.Digest(), Time: time.Now()}); err != nil {
 		t.Error(err)
 		return
 	}
 	s.mu.Lock()
-	s.numbers[bundle.Digest()] = number
+	s.numbers[bundle.Digest()] = len(s.numbers)
 	s.mu.Unlock()
 	w.move(t, s, bundle.Digest())
 }
 
 // rollBack brings an earlier revision of a tenant into force.
-func (w *world) rollBack(t *testing.T, n int) {
+func (w *world) rollBack(t testing.TB, n int) {
 	s := w.tenants[n]
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -181,7 +206,7 @@ func (w *world) rollBack(t *testing.T, n int) {
 	}
 }
 
-func (w *world) move(t *testing.T, s *subject, to tenants.Digest) {
+func (w *world) move(t testing.TB, s *subject, to tenants.Digest) {
 	begun := time.Now()
 	s.mu.Lock()
 	s.revisions = append(s.revisions, period[tenants.Digest]{value: to, from: begun})
@@ -199,7 +224,7 @@ func (w *world) move(t *testing.T, s *subject, to tenants.Digest) {
 }
 
 // toggle suspends a tenant, or resumes it.
-func (w *world) toggle(t *testing.T, n int) {
+func (w *world) toggle(t testing.TB, n int) {
 	s := w.tenants[n]
 	s.writing.Lock()
 	defer s.writing.Unlock()
