@@ -136,21 +136,35 @@ func (c *cli) showPlan(i *importing) {
 	for _, name := range i.stays {
 		c.say("stays in the table, though the workspace has it not: %s", name)
 	}
-	unchanged := 0
+	unchanged, fresh := 0, map[string]int{}
 	for _, change := range i.changes {
-		if change.State == recordUnchanged {
+		switch change.State {
+		case recordUnchanged:
 			unchanged++
 			continue
+		case recordNew:
+			if fresh[change.Kind]++; fresh[change.Kind] > mostNew {
+				continue
+			}
 		}
 		c.say("%s: %s", change.name(), change.State)
 		if change.State == recordChanged {
 			c.err.table(fieldRows(change.Fields, "  "))
 		}
 	}
+	for _, kind := range []string{"policy", "tenant", "API"} {
+		if more := fresh[kind] - mostNew; more > 0 {
+			c.say("%s: %d more are new", kind, more)
+		}
+	}
 	if unchanged > 0 {
 		c.say("%d unchanged", unchanged)
 	}
 }
+
+// mostNew is how many new things of a kind are listed: the first import of thousands is
+// told in numbers.
+const mostNew = 10
 
 // showImported says what came of it.
 func (c *cli) showImported(i *importing, path string) error {
