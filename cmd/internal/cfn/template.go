@@ -45,7 +45,7 @@ func Parse(text []byte) (*Template, error) {
 	t := &Template{Parameters: map[string]Parameter{}}
 	if !sections.Parameters.IsZero() {
 		if err := sections.Parameters.Decode(&t.Parameters); err != nil {
-			return nil, fmt.Errorf("Parameters: %w", err)
+			return nil, fmt.Errorf("parameters: %w", err)
 		}
 	}
 	for _, section := range []struct {
