@@ -29,6 +29,7 @@ const (
 	reasonSpelling = "a word in the path has characters that can be written in several ways in an ARN"
 	reasonTooLong  = "the resource would have more than 512 characters"
 	reasonCrossing = "`*` crosses slashes in IAM, so this path cannot be told from a deeper one that is denied"
+	reasonDenied   = "a denied word has characters that can be written in several ways in an ARN, and a pattern for all of them reaches this path too"
 	reasonSize     = "the document would not fit in API Gateway's 8 KB"
 )
 
@@ -156,7 +157,11 @@ func (c *cover) takeBack() (dropped bool) {
 			drop = hurt
 			c.deny = append(c.deny, denial)
 		}
-		c.drop(drop, reasonCrossing)
+		reason := reasonCrossing
+		if hasSpellings(cell) {
+			reason = reasonDenied
+		}
+		c.drop(drop, reason)
 		c.allow, dropped = patterns(c.allowed), true
 	}
 	return dropped

@@ -79,6 +79,14 @@ func segmentPattern(s engine.Segment) (string, bool) {
 	return prefix + "*" + suffix, plain(prefix) && plain(suffix)
 }
 
+// hasSpellings tells whether words of a cell can be written in several ways.
+func hasSpellings(c engine.Cell) bool {
+	return slices.ContainsFunc(c.Segments, func(s engine.Segment) bool {
+		_, plainly := segmentPattern(s)
+		return !plainly
+	})
+}
+
 // plain tells whether a word has one spelling only in an ARN, once needless escapes
 // are denied.
 func plain(word string) bool {
