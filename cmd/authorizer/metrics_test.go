@@ -2,6 +2,10 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,5 +63,47 @@ func TestNoMetrics(t *testing.T) {
 	m.count("X", func() uint64 { return 1 })
 	if err := m.tick(time.Now()); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestMetricsAreDocumented holds that docs/function.md has the metrics that a function
+// with a table writes, and no others.
+func TestMetricsAreDocumented(t *testing.T) {
+	t.Setenv("AWS_REGION", "eu-west-1") // the SDK reads it
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_PROFILE", "")
+	f, err := setUp([]string{
+		"REGENT_STORE=dynamodb:regent", "REGENT_ISOLATION=none", "AWS_LAMBDA_FUNCTION_NAME=authorizer",
+	}, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var written []string
+	for _, c := range f.metrics.counts {
+		written = append(written, c.name)
+	}
+	text, err := os.ReadFile("../../docs/function.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n## Metrics\n")
+	if !found {
+		t.Fatal("docs/function.md has no section Metrics")
+	}
+	var documented []string
+	for line := range strings.Lines(section) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			for _, name := range regexp.MustCompile("`([A-Za-z]+)`").FindAllStringSubmatch(cells[1], -1) {
+				documented = append(documented, name[1])
+			}
+		}
+	}
+	slices.Sort(written)
+	slices.Sort(documented)
+	if diff := cmp.Diff(documented, written); len(written) == 0 || diff != "" {
+		t.Errorf("documented and written (-documented +written)\n%s", diff)
+	}
+	if f.metrics.function != "authorizer" {
+		t.Errorf("the dimension is %q", f.metrics.function)
 	}
 }
