@@ -179,12 +179,13 @@ func (c *cli) showChecks(found inspection) {
 	if !found.Read {
 		c.say("the rules were not compiled, because the workspace cannot be read")
 	}
+	count := fmt.Sprintf("%s, %s", plural(found.tenants(), "tenant"), plural(found.APIs, "API"))
 	switch {
 	case found.OK && !found.Complete:
 		c.out.line("")
-		c.out.line(fmt.Sprintf("%s, %s: all is well, but for cached replies that grant less than the rules", plural(len(found.Parts)-1, "tenant"), plural(found.APIs, "API")))
+		c.out.line(count + ": all is well, but for cached replies that grant less than the rules")
 	case found.OK:
-		c.out.line(fmt.Sprintf("%s, %s: all is well", plural(len(found.Parts)-1, "tenant"), plural(found.APIs, "API")))
+		c.out.line(count + ": all is well")
 	case len(found.Problems) > 0:
 		c.out.line(c.out.paint(red, plural(len(found.Problems), "problem")))
 	default:
@@ -194,6 +195,16 @@ func (c *cli) showChecks(found inspection) {
 			c.hint("--allow-incomplete accepts cached replies that grant less than the rules")
 		}
 	}
+}
+
+// tenants counts the tenants that were checked.
+func (found inspection) tenants() (n int) {
+	for _, p := range found.Parts {
+		if p.Kind == "tenant" {
+			n++
+		}
+	}
+	return n + found.unshown
 }
 
 // partRow is a part's line: its verdict and what it is about.

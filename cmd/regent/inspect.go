@@ -25,6 +25,8 @@ type inspection struct {
 	APIs int `json:"apis"`
 	// Parts are the platform and then the tenants by id.
 	Parts []part `json:"parts"`
+	// unshown counts tenants that are well and were taken from Parts, for people.
+	unshown int
 	// Problems are sorted by place.
 	Problems []problem `json:"problems"`
 	Warnings []string  `json:"warnings"`

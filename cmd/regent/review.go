@@ -275,6 +275,7 @@ func (p *proposal) showCheck() {
 	if len(shown.Parts) > most {
 		well := func(q part) bool { return q.OK && q.Kind == "tenant" }
 		shown.Parts = slices.DeleteFunc(slices.Clone(shown.Parts), well)
+		shown.unshown = len(p.out.Check.Parts) - len(shown.Parts)
 		shown.Cache = slices.DeleteFunc(slices.Clone(shown.Cache), func(r cacheReport) bool { return r.Exact })
 		for i := range shown.Cache {
 			shown.Cache[i].Reads = nil
