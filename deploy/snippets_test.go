@@ -55,7 +55,7 @@ func entries(t *testing.T) map[string]authorizer {
 			Routes []string `yaml:"routes"`
 		} `yaml:"apis"`
 	}
-	if err := yaml.Unmarshal([]byte(snippet(t, "file: orders/regent.yaml")), &file); err != nil {
+	if err := yaml.Unmarshal([]byte(snippet(t, "file: regent.yaml")), &file); err != nil {
 		t.Fatal(err)
 	}
 	all := map[string]authorizer{}
