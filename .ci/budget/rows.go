@@ -27,6 +27,11 @@ func rows() []row {
 		{what: "the same, a rule for each route", limit: 0.25, pkg: eng, bench: "BenchmarkComplete/rules=50", unit: "complete/per-route"},
 		{what: "what a remembered document adds to a request ÷ computing it", limit: 0.1, pkg: eng, bench: "BenchmarkMemo", unit: "memo/computing"},
 		{what: "compiling the policy and deciding ÷ deciding", limit: 20, atLeast: true, pkg: eng, bench: "BenchmarkCompilePerRequest", unit: "decision-x"},
+		{what: "memory for each tenant with a small policy of its own", limit: 150, show: " KB", pkg: "./cmd/internal/soak", bench: "BenchmarkMemoryPerTenant/policy=small/api=exact", unit: "KB/tenant"},
+		{what: "the same, on an API with a cache", limit: 150, show: " KB", pkg: "./cmd/internal/soak", bench: "BenchmarkMemoryPerTenant/policy=small/api=cached", unit: "KB/tenant"},
+		{what: "memory for each tenant that shares its bundle", limit: 10, show: " KB", pkg: "./cmd/internal/soak", bench: "BenchmarkMemoryPerTenant/policy=shared/api=exact", unit: "KB/tenant"},
+		{what: "first decision for a tenant that is not loaded, among 10,000 tenants ÷ among 10", limit: 1.1, pkg: "./cmd/internal/soak", bench: "BenchmarkFirstDecision", unit: "first-of-10000/first-of-10"},
+		{what: "the same ÷ compiling its policy", limit: 3, pkg: "./cmd/internal/soak", bench: "BenchmarkFirstDecision", unit: "first-of-10000/compile"},
 
 		{what: "one decision of the small policy ÷ one prepared query of OPA, called bare for `allow` alone", unbounded: true, pkg: "./engine/rules", bench: "BenchmarkCompared", unit: "regent/prepared"},
 		{what: "the same compiled for each request with OPA's own API ÷ one decision", unbounded: true, pkg: "./engine/rules", bench: "BenchmarkCompared", unit: "compiled/regent"},

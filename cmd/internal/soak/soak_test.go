@@ -33,7 +33,7 @@ var (
 	all       = flag.Int("soak.tenants", 120, "tenants in the table")
 	active    = flag.Int("soak.active", 60, "tenants that are asked for, in a Zipf pattern")
 	room      = flag.Int("soak.room", 20, "compiled policies that are kept")
-	length    = flag.Duration("soak.for", 6*time.Second, "how long")
+	length    = flag.Duration("soak.for", 5*time.Second, "how long")
 	rate      = flag.Int("soak.rate", 400, "decisions begun in a second; 0 is as many as there can be")
 	workers   = flag.Int("soak.workers", 4, "decisions at a time")
 	changes   = flag.Duration("soak.changes", 50*time.Millisecond, "time between two changes of tenants")
