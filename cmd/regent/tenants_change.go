@@ -69,7 +69,7 @@ func setStatus(ctx context.Context, reg tenants.Registry, id string, status tena
 
 // sayWhen tells when a change of a record has come to everybody.
 func (c *cli) sayWhen(ctx context.Context, reg tenants.Registry) error {
-	c.say("functions that have it in memory see it within their REGENT_REFRESH, %s unless set otherwise", cache.DefaultRefresh)
+	c.say("functions decide as before for about %s (REGENT_REFRESH), and at most %s (REGENT_MUST_REFRESH) while they can read the table, unless set otherwise", cache.DefaultRefresh, cache.DefaultMustRefresh)
 	apis, err := reg.APIs(ctx)
 	if err != nil {
 		return fmt.Errorf("list APIs: %w", err)
