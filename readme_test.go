@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"regent/tenants/dynamo/dynamotest"
 )
 
 // The documentation is held to what the programs do. In a Markdown file,
@@ -22,8 +24,9 @@ import (
 //     extends that file with the block's text.
 //
 // All of a file happens in one empty directory and one shell, from top to bottom, with
-// regent on the path; "go run ./cmd/regent" is another name for it. Durations, ids,
-// digests, tokens and counts may differ.
+// regent on the path; "go run ./cmd/regent" is another name for it. Where a command sets
+// REGENT_STORE to a table, there is a server that speaks DynamoDB's protocol. Durations,
+// times, ids, digests, tokens and counts may differ.
 
 // documents are the Markdown files that are checked.
 func documents(t *testing.T) []string {
@@ -62,7 +65,11 @@ func TestDocumentedSessions(t *testing.T) {
 		}
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
-			got := runSteps(t, bin, steps)
+			var env []string
+			if slices.ContainsFunc(steps, func(s step) bool { return strings.Contains(s.command, "REGENT_STORE=dynamodb:") }) {
+				env = dynamotest.Environment(dynamotest.Endpoint(t))
+			}
+			got := runSteps(t, bin, env, steps)
 			for i, s := range steps {
 				if diff := cmp.Diff(normal(s.want), normal(got[i])); s.command != "" && diff != "" {
 					t.Errorf("%s:%d: $ %s (-documented +real):\n%s", file, s.line, s.command, diff)
@@ -121,8 +128,8 @@ func sessionSteps(t *testing.T, file string) []step {
 	return steps
 }
 
-// runSteps returns what each step prints.
-func runSteps(t *testing.T, bin string, steps []step) []string {
+// runSteps returns what each step prints. env is for documents that use a table.
+func runSteps(t *testing.T, bin string, env []string, steps []step) []string {
 	t.Helper()
 	const mark = "\x01"
 	var script strings.Builder
@@ -141,7 +148,7 @@ func runSteps(t *testing.T, bin string, steps []step) []string {
 	shell := exec.Command("bash", "-c", script.String())
 	shell.Dir = t.TempDir()
 	shell.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "REGENT_") })
-	shell.Env = append(shell.Env, "PATH="+bin+":"+os.Getenv("PATH"))
+	shell.Env = append(append(shell.Env, "PATH="+bin+":"+os.Getenv("PATH")), env...)
 	var out bytes.Buffer
 	shell.Stdout, shell.Stderr = &out, &out
 	// What a command's status should be shows in what it prints.
@@ -161,6 +168,7 @@ var variable = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`), "ID"},
 	{regexp.MustCompile(`sha256:[0-9a-f…]+`), "DIGEST"},
 	{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "DIGEST"},
+	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? ?(ns|µs|ms|s)\b`), "DURATION"},
 	{regexp.MustCompile(`\b\d+ (passed|tests|files?|bundles|tenants|APIs)\b`), "N $1"},
 	{regexp.MustCompile(`[ \t]+`), " "},
