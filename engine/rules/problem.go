@@ -84,6 +84,10 @@ func (ps *Problems) addError(file string, err error) {
 				p.File = one.Location.File
 			}
 		}
+		if p.File == "" && p.Code == "" {
+			// The compiler says so, of no place, when it gives up.
+			p.File, p.Code, p.Message = "policy", ast.CompileErr, "there are more errors"
+		}
 		*ps = append(*ps, p)
 	default:
 		*ps = append(*ps, &Problem{File: file, Code: "data", Message: cut(err.Error())})
