@@ -65,11 +65,11 @@ func Cover(arn ARN, cells []engine.Cell, at Request, size int) (Coverage, error)
 	}
 	c.separate()
 	doc := c.document()
-	if doc.size() > size {
+	if size < length(doc) {
 		c.merge()
 		doc = c.document()
 	}
-	for doc.size() > size && len(c.allowed) > 0 {
+	for size < length(doc) && len(c.allowed) > 0 {
 		c.shrink()
 		c.separate()
 		doc = c.document()
@@ -325,4 +325,9 @@ func (c *cover) verify() error {
 		}
 	}
 	return nil
+}
+
+func length(d Document) int {
+	b, _ := d.written()
+	return len(b)
 }

@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-// The counted size is the one that is written.
-func TestDocumentSize(t *testing.T) {
+// A document that is written by hand is the one that encoding/json writes.
+func TestWritten(t *testing.T) {
 	t.Parallel()
 	odd := Strings{"plain", `quote " and \ backslash`, "<&>", "é", "\u2028", "tab\t", "", "\xff", strings.Repeat("x", 600)}
 	for _, d := range []Document{
-		{},
-		{Version: Version},
+		{Statement: []Statement{}},
+		{Version: Version, Statement: []Statement{}},
 		{Version: Version, Statement: []Statement{{Effect: Deny, Action: Strings{Invoke}, Resource: Strings{"*"}}}},
 		{Version: Version, Statement: []Statement{
 			{Effect: Allow, Action: Strings{Invoke}, Resource: odd},
@@ -19,12 +19,23 @@ func TestDocumentSize(t *testing.T) {
 			{Effect: Deny, Action: Strings{Invoke}, Resource: odd[2:]},
 		}},
 	} {
-		b, err := marshal(d)
+		type plain Document
+		want, err := marshal(plain(d))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := d.size(); got != len(b) {
-			t.Errorf("size %d, written %d: %s", got, len(b), b)
+		if got, ok := d.written(); !ok || string(got) != string(want) {
+			t.Errorf("%t\n got %s\nwant %s", ok, got, want)
+		}
+	}
+	for _, d := range []Document{
+		{ID: "id"},
+		{Statement: []Statement{{Sid: "s"}}},
+		{Statement: []Statement{{NotAction: Strings{"a"}}}},
+		{Statement: []Statement{{Condition: map[string]map[string]Strings{"a": {"b": {"c"}}}}}},
+	} {
+		if _, ok := d.written(); ok {
+			t.Errorf("%+v is written without what it has", d)
 		}
 	}
 }
