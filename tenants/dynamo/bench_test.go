@@ -12,7 +12,7 @@ import (
 // BenchmarkRead asks a server on loopback: what is measured is the client's work and
 // dynalite's. Allocations are the client's alone.
 func BenchmarkRead(b *testing.B) {
-	f := newFixture(b, true)
+	f := newFixture(b, 3)
 	store := dynamotest.OpenAt(b, dynamotest.Endpoint(b), dynamo.Options{Table: f.table, Limits: patient()})
 	for _, what := range []string{"Tenant", "API", "Platform", "Select", "Bundle", "Large"} {
 		b.Run(what, func(b *testing.B) {
@@ -50,7 +50,7 @@ func BenchmarkTenantAmong(b *testing.B) {
 
 // BenchmarkPublish stores a small bundle and brings it into force.
 func BenchmarkPublish(b *testing.B) {
-	f := newFixture(b, false)
+	f := newFixture(b, 0)
 	admin := administrator(b, dynamotest.Endpoint(b), f.table, "ann")
 	active, err := admin.Active(b.Context(), f.tenant)
 	if err != nil {

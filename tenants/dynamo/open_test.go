@@ -140,7 +140,7 @@ func TestActions(t *testing.T) {
 			}
 		}, dynamo.Options{Administer: true}},
 		{"read", dynamo.ReadActions(), func(t *testing.T, s *dynamo.Store, endpoint string) {
-			f := newFixture(t, true)
+			f := newFixture(t, 2)
 			reader := dynamotest.OpenAt(t, endpoint, dynamo.Options{Table: f.table, Limits: patient()})
 			for _, what := range []string{"API", "Tenant", "Select", "Platform", "Bundle", "Large"} {
 				if err := f.ask(t.Context(), reader, what); err != nil {
@@ -224,7 +224,7 @@ func TestCreateTableThatIsSomebodyElses(t *testing.T) {
 // budget.
 func TestDeadConnections(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, false)
+	f := newFixture(t, 0)
 	for name, kill := range map[string]func(*dynamotest.Proxy){
 		"without a word": (*dynamotest.Proxy).Forget, "closed": (*dynamotest.Proxy).Disconnect,
 	} {
@@ -233,8 +233,9 @@ func TestDeadConnections(t *testing.T) {
 			proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
 			limits := dynamo.FunctionLimits()
 			limits.Total, limits.Connect, limits.Retries, limits.Budget = patient().Total, patient().Connect, 1, 1
+			limits.Attempt = time.Second
 			store := dynamotest.OpenAt(t, proxy.URL, dynamo.Options{Table: f.table, Limits: limits})
-			for range 5 {
+			for range 3 {
 				if err := f.ask(t.Context(), store, "Platform"); err != nil {
 					t.Fatal(err)
 				}
@@ -254,7 +255,7 @@ func TestDeadConnections(t *testing.T) {
 // The function may see what was; an administrator sees what is.
 func TestEventuallyConsistent(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, true)
+	f := newFixture(t, 2)
 	proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
 	function := dynamotest.OpenAt(t, proxy.URL, dynamo.Options{Table: f.table, Limits: patient()})
 	admin := administrator(t, proxy.URL, f.table, "ann")

@@ -16,6 +16,6 @@ func TestStoreContract(t *testing.T) {
 		table := dynamotest.Table(t)
 		admin := dynamotest.OpenAt(t, dynamotest.Endpoint(t), dynamo.Options{Table: table, Administer: true})
 		storetest.Fill(t, admin, seed)
-		return dynamotest.OpenAt(t, dynamotest.Endpoint(t), dynamo.Options{Table: table})
+		return dynamotest.OpenAt(t, dynamotest.Endpoint(t), dynamo.Options{Table: table, Limits: patient()})
 	})
 }

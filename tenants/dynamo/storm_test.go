@@ -14,7 +14,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // DDB-05: however many requests fail, retries do not add to the storm.
 func TestRetryStorm(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, false)
+	f := newFixture(t, 0)
 	for _, tt := range []struct {
 		name  string
 		fault dynamotest.Fault
@@ -22,12 +22,12 @@ func TestRetryStorm(t *testing.T) {
 		{"every request is throttled", dynamotest.Fault{Kind: dynamotest.Throttled}},
 		{"every request is a 500", dynamotest.Fault{Kind: dynamotest.InternalError}},
 		{"every connection is reset", dynamotest.Fault{Kind: dynamotest.Reset}},
-		{"throttled after half of them", dynamotest.Fault{Kind: dynamotest.Throttled, After: 500}},
+		{"throttled after half of them", dynamotest.Fault{Kind: dynamotest.Throttled, After: 300}},
 		{"every other is throttled", dynamotest.Fault{Kind: dynamotest.Throttled, Every: 2}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			const requests, callers = 1000, 8
+			const requests, callers = 600, 8
 			proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
 			proxy.Add(tt.fault)
 			// The limits of a function, but for the time, of which this machine may need more.

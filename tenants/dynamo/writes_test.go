@@ -21,7 +21,7 @@ import (
 
 // rounds is for what races; `go test ./tenants/dynamo -run Concurrent -rounds 1000` is
 // the long form.
-var rounds = flag.Int("rounds", 60, "rounds of the tests in which publishers race")
+var rounds = flag.Int("rounds", 40, "rounds of the tests in which publishers race")
 
 func administrator(t testing.TB, endpoint, table, author string) *dynamo.Store {
 	return dynamotest.OpenAt(t, endpoint, dynamo.Options{Table: table, Administer: true, Author: author})
@@ -75,7 +75,7 @@ func TestLostAnswers(t *testing.T) {
 			return or(r.DeleteAPI(ctx, "new", stored.Version), stored.Version == 2)
 		}},
 		{"PutRevision", func(ctx context.Context, r tenants.Registry, f fixture) error {
-			bundle, err := tenants.NewBundle([]tenants.File{{Path: "noise", Content: noise(800<<10, 2)}})
+			bundle, err := tenants.NewBundle([]tenants.File{{Path: "noise", Content: noise(360<<10, 2)}})
 			if err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func TestLostAnswers(t *testing.T) {
 		t.Run(op.name, func(t *testing.T) {
 			t.Parallel()
 			for nth := 0; ; nth++ {
-				f := newFixture(t, false)
+				f := newFixture(t, 0)
 				proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
 				var lost atomic.Bool
 				proxy.Add(dynamotest.Fault{
@@ -112,7 +112,7 @@ func TestLostAnswers(t *testing.T) {
 // on top: it did win, and its audit item says so.
 func TestLostAnswerOvertaken(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, true)
+	f := newFixture(t, 2)
 	proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
 	rival := administrator(t, dynamotest.Endpoint(t), f.table, "bob")
 	before, err := rival.Active(t.Context(), f.tenant)
@@ -141,7 +141,7 @@ func TestLostAnswerOvertaken(t *testing.T) {
 // who.
 func TestConcurrentPublishers(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, true)
+	f := newFixture(t, 2)
 	names := []string{"ann", "bob", "eve"}
 	publishers := map[string]*dynamo.Store{}
 	for _, name := range names {
@@ -308,7 +308,7 @@ func TestReservationLeftBehind(t *testing.T) {
 // A call that loses leaves no reservation behind.
 func TestLoserReleases(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, false)
+	f := newFixture(t, 0)
 	store := administrator(t, dynamotest.Endpoint(t), f.table, "ann")
 	before := dynamotest.Count(t, f.table)
 	_, err := store.PutTenant(t.Context(), tenants.Tenant{

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -690,12 +691,9 @@ func reset(t testing.TB, r tenants.Registry, want tenants.Tenant) {
 // jobs are the same each time, but that each publishes another bundle for each n: one of
 // a piece, and one that needs several wherever items are small.
 func jobs(t testing.TB, n int) []job {
-	noise := make([]byte, 500<<10)
-	for i, x := 0, uint32(n); i < len(noise); i++ {
-		x = x*1664525 + 1013904223
-		noise[i] = byte(x >> 24)
-	}
 	rules := fmt.Appendf(nil, "package authz\n\nallow := %d > 1\n", n)
+	noise := make([]byte, 360<<10)
+	_, _ = rand.NewChaCha8([32]byte{byte(n)}).Read(noise) // never fails
 	return []job{
 		publishJob("publish", build(t, []tenants.File{{Path: "authz.rego", Content: rules}})),
 		publishJob("publish much", build(t, []tenants.File{{Path: "authz.rego", Content: rules}, {Path: "noise.bin", Content: noise}})),
