@@ -30,7 +30,7 @@ const (
 // Limits of messages, in bytes. A longer one is never sent and never read.
 const (
 	maxRequest     = 8 << 20
-	maxDecision    = 16 << 10
+	maxDecision    = 64 << 10
 	maxPermissions = 2 << 20
 	maxLoaded      = 4 << 20
 	maxText        = 4 << 10 // one text of an error

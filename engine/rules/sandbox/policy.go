@@ -283,7 +283,7 @@ func (h *policy) killed(ctx context.Context, k *killedError) error {
 	p := h.pool
 	p.report(Event{Kind: Killed, Tenant: h.tenant, Revision: h.pair.revision, Reason: k.reason})
 	// Who had no processor has done nothing wrong.
-	if !k.starved {
+	if !k.starved || p.config.strict {
 		if until, yes := p.parking.strike(revisionKey{h.tenant, h.pair}); yes {
 			p.report(Event{Kind: Parked, Tenant: h.tenant, Revision: h.pair.revision, Reason: k.reason, Until: until})
 			p.tell(ctx, h.tenant, tenants.Parked{Revision: h.pair.revision, Since: p.config.Now(), Until: until, Reason: k.reason})

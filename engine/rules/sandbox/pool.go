@@ -61,6 +61,8 @@ type Config struct {
 
 	// command is what starts a child: a file and its arguments from the 0th on.
 	command []string
+	// strict counts kills of starved children too: tests run on busy machines.
+	strict bool
 }
 
 // Event is something that happened to a child.
@@ -208,11 +210,11 @@ func (p *Pool) Load(ctx context.Context, tenant string, platform, revision tenan
 // refill gives a slot a new child and gives the slot back.
 func (p *Pool) refill(s *slot, tenant string, held time.Duration) {
 	child, err := p.start()
+	p.lanes.put(s, child)
 	p.firstOnce.Do(func() {
 		p.firstErr = err
 		close(p.first)
 	})
-	p.lanes.put(s, child)
 	if err != nil {
 		p.report(Event{Kind: Failed, Reason: err.Error()})
 	}

@@ -289,7 +289,7 @@ func TestNoChild(t *testing.T) {
 // TestClose holds that nothing is left: no process, no goroutine, no descriptor. It is
 // not parallel, for it counts those of the whole program.
 func TestClose(t *testing.T) {
-	platform, tenant, bad := bundle(t, nil), authz(t, small), authz(t, deaf)
+	platform, tenant, bad := bundle(t, nil), authz(t, small), authz(t, deaf())
 	store := shelve(platform, tenant, bad)
 	cycle := func() {
 		p, err := New(Config{Store: store, Children: 3})

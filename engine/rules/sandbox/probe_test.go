@@ -1,0 +1,131 @@
+//go:build linux
+
+package sandbox
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// probeArgument starts the test binary as a child that says what it has.
+const probeArgument = "probing-child"
+
+// belongings are what a child has of the machine.
+type belongings struct {
+	Environment []string
+	Directory   string
+	// Files are the targets of its descriptors beyond the three pipes.
+	Files  []string
+	Limits map[string]uint64
+	// Dumpable is 0 where others of the same user may not look into it.
+	Dumpable, NoNewPrivileges int
+	Stack                     int
+}
+
+func runProbe() int {
+	if err := confine(configuration{memory: 128 << 20}); err != nil {
+		return 2
+	}
+	b := belongings{Environment: os.Environ(), Limits: map[string]uint64{}, Stack: debug.SetMaxStack(maxStack)}
+	b.Directory, _ = os.Getwd()
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		target, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if n, _ := strconv.Atoi(e.Name()); n > 2 && err == nil {
+			b.Files = append(b.Files, target)
+		}
+	}
+	for name, resource := range map[string]int{"data": unix.RLIMIT_DATA, "core": unix.RLIMIT_CORE, "files": unix.RLIMIT_NOFILE, "size": unix.RLIMIT_FSIZE} {
+		var l unix.Rlimit
+		if unix.Getrlimit(resource, &l) == nil {
+			b.Limits[name] = l.Max
+		}
+	}
+	b.Dumpable, _ = unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	b.NoNewPrivileges, _ = unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	if json.NewEncoder(os.Stdout).Encode(b) != nil {
+		return 2
+	}
+	return 0
+}
+
+// TestBelongings holds that a child has nothing of its parent's: no variable, no
+// descriptor, and the limits that it was given (REG-13).
+func TestBelongings(t *testing.T) {
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary")
+	t.Setenv("REGENT_STORE", "canary")
+	// A descriptor that this process was started with has no close-on-exec.
+	leak, err := unix.Open("/etc/hostname", unix.O_RDONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer unix.Close(leak)
+	file, err := self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := spawn([]string{file, "regent", probeArgument, "-"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.end()
+	text, err := io.ReadAll(p.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b belongings
+	if err := json.Unmarshal(text, &b); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if len(b.Environment) > 0 || b.Directory != "/" || strings.Contains(string(text), "canary") {
+		t.Errorf("the environment is %q, the directory %s", b.Environment, b.Directory)
+	}
+	for _, f := range b.Files {
+		// What Go's runtime opens, and what this probe reads the directory with.
+		if !strings.HasPrefix(f, "anon_inode:") && !strings.HasPrefix(f, "/proc/") && !strings.HasPrefix(f, "/sys/fs/cgroup") {
+			t.Errorf("%s is open", f)
+		}
+	}
+	want := map[string]uint64{"data": 128 << 20, "core": 0, "files": 32, "size": 0}
+	if underRace {
+		delete(want, "data")
+	}
+	for name, limit := range want {
+		if got, ok := b.Limits[name]; !ok || got != limit {
+			t.Errorf("the limit on %s is %d, want %d", name, got, limit)
+		}
+	}
+	if b.Dumpable != 0 || b.NoNewPrivileges != 1 || b.Stack != maxStack {
+		t.Errorf("dumpable %d, no new privileges %d, stack %d", b.Dumpable, b.NoNewPrivileges, b.Stack)
+	}
+}
+
+// TestParentEnds holds that a child does not outlive its parent: neither one that
+// waits for a question nor one that works on one (Pdeathsig, and the end of its input).
+func TestParentEnds(t *testing.T) {
+	t.Parallel()
+	file, err := self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := startProcess([]string{file, "regent", childArgument}, configuration{memory: DefaultMemory, capacity: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.to.Close() // as the system does for a parent that ended
+	<-p.exited
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("it ended with status %d", code)
+	}
+	p.end()
+	if attributes().Pdeathsig == 0 {
+		t.Error("nothing ends a child that works")
+	}
+}
