@@ -84,9 +84,8 @@ func (ps *Problems) addError(file string, err error) {
 				p.File = one.Location.File
 			}
 		}
-		if p.File == "" && p.Code == "" {
-			// The compiler says so, of no place, when it gives up.
-			p.File, p.Code, p.Message = "policy", ast.CompileErr, "there are more errors"
+		if p.File == "" {
+			p.File = "policy" // The compiler gives up after ten errors, at no place.
 		}
 		*ps = append(*ps, p)
 	default:
