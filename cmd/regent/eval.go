@@ -21,6 +21,7 @@ import (
 	"regent/engine"
 	"regent/engine/identity"
 	"regent/engine/rules"
+	"regent/engine/rules/sandbox"
 	"regent/tenants"
 )
 
@@ -212,6 +213,12 @@ func decided(ctx context.Context, store tenants.Store, v verdict) (*rules.Policy
 	}
 	bundle, err := store.Bundle(ctx, tenants.Digest(v.Log.Bundles[v.Input.Tenant.ID].Revision))
 	if err != nil {
+		return nil, err
+	}
+	// The trace is written in this process: not of what a child cannot compile.
+	var checker sandbox.Checker
+	defer checker.Close()
+	if err := checker.Check(ctx, platform, bundle, rules.Options{}); err != nil {
 		return nil, err
 	}
 	return rules.Compile(ctx, platform, bundle, rules.Options{})

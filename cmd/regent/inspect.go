@@ -10,6 +10,7 @@ import (
 
 	"regent/engine/rules"
 	"regent/engine/rules/ruletest"
+	"regent/engine/rules/sandbox"
 	"regent/tenants"
 	"regent/tenants/dir"
 )
@@ -112,7 +113,9 @@ func inspect(ctx context.Context, s *dir.Snapshot) (inspection, error) {
 func inspectRules(ctx context.Context, s rulebook) (inspection, error) {
 	found := inspection{Read: true, APIs: len(s.APIs()), Parts: []part{}, Problems: []problem{}, Warnings: []string{}, Cache: []cacheReport{}}
 	platform := s.PlatformBundle()
-	ps, err := compileProblems(ctx, s, stub(), tenants.Bundle{}, "")
+	var checker sandbox.Checker
+	defer checker.Close()
+	ps, err := compileProblems(ctx, &checker, s, stub(), tenants.Bundle{}, "")
 	if err != nil {
 		return found, err
 	}
@@ -126,7 +129,7 @@ func inspectRules(ctx context.Context, s rulebook) (inspection, error) {
 			return found, err
 		}
 		if _, done := known[b.Digest()]; !done {
-			if known[b.Digest()], err = compileProblems(ctx, s, b, b, policyDir(t.ID)); err != nil {
+			if known[b.Digest()], err = compileProblems(ctx, &checker, s, b, b, policyDir(t.ID)); err != nil {
 				return found, err
 			}
 		}
@@ -158,8 +161,8 @@ func (found *inspection) add(p part, ps []problem) {
 // evaluates them, and if those are fine, with its tests. at is the directory of the
 // bundle in the workspace; tests is the bundle whose tests count, empty for the
 // platform's.
-func compileProblems(ctx context.Context, s rulebook, b, tests tenants.Bundle, at string) ([]problem, error) {
-	found, err := ruleProblems(ctx, s, b, at)
+func compileProblems(ctx context.Context, checker *sandbox.Checker, s rulebook, b, tests tenants.Bundle, at string) ([]problem, error) {
+	found, err := ruleProblems(ctx, checker, s, b, at)
 	if err != nil || len(found) > 0 {
 		return found, err
 	}
@@ -168,10 +171,11 @@ func compileProblems(ctx context.Context, s rulebook, b, tests tenants.Bundle, a
 }
 
 // ruleProblems returns what is wrong with a bundle's rules as the function evaluates
-// them.
-func ruleProblems(ctx context.Context, s rulebook, b tenants.Bundle, at string) ([]problem, error) {
+// them. They are compiled in a child process first: a bundle on which the compiler does
+// not end is a problem like others.
+func ruleProblems(ctx context.Context, checker *sandbox.Checker, s rulebook, b tenants.Bundle, at string) ([]problem, error) {
 	platform := s.PlatformBundle()
-	_, err := rules.Compile(ctx, platform, b, rules.Options{Schema: s.Schema()})
+	err := checker.Check(ctx, platform, b, rules.Options{Schema: s.Schema()})
 	return problemsOf(ctx, err, at, func(file string) string { return inWorkspace(file, at, b, platform) })
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"regent/engine"
+	"regent/engine/rules/sandbox"
 	"regent/tenants"
 )
 
@@ -118,9 +119,11 @@ func (r *review) checkRules(ctx context.Context, j *judge, t tenants.Tenant, b t
 
 func (r *review) checkPlatform(ctx context.Context) error {
 	found, book := r.out.Check, r.after.snapshot
-	compile := func() ([]problem, error) { return ruleProblems(ctx, book, stub(), "") }
+	var checker sandbox.Checker
+	defer checker.Close()
+	compile := func() ([]problem, error) { return ruleProblems(ctx, &checker, book, stub(), "") }
 	if r.strict {
-		compile = func() ([]problem, error) { return compileProblems(ctx, book, stub(), tenants.Bundle{}, "") }
+		compile = func() ([]problem, error) { return compileProblems(ctx, &checker, book, stub(), tenants.Bundle{}, "") }
 	}
 	ps, err := compile()
 	if err != nil {
