@@ -21,6 +21,8 @@ try {
     target: ts.ScriptTarget.ES2022,
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    // The root of the package declares every service of AWS; what programs take from it is core's.
+    paths: { 'aws-cdk-lib': [join(import.meta.dirname, 'node_modules/aws-cdk-lib/core/index.d.ts')] },
   })
   const problems = [...ts.getPreEmitDiagnostics(program), ...program.emit().diagnostics]
   if (problems.length > 0) {
