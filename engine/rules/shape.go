@@ -16,6 +16,7 @@ func checkShape(modules map[string]*ast.Module, ps *Problems) {
 	rules, work := 0, 0
 	var last *ast.Location
 	for _, path := range slices.Sorted(maps.Keys(modules)) {
+		ps.exceeded(refParts, len(modules[path].Package.Path), modules[path].Package.Loc())
 		for _, r := range modules[path].Rules {
 			s := shape{ps: ps}
 			s.rule(r)
@@ -46,6 +47,7 @@ func (s *shape) rule(r *ast.Rule) {
 	vars := ast.NewVarVisitor().WithParams(ast.VarVisitorParams{SkipRefHead: true})
 	vars.Walk(r)
 	s.ps.exceeded(localCount, len(vars.Vars()), r.Loc())
+	s.ps.exceeded(refParts, len(r.Head.Ref()), r.Loc())
 	ast.WalkRefs(r, func(ref ast.Ref) bool { return s.ps.exceeded(refParts, len(ref), ref[0].Loc()) })
 }
 
