@@ -41,6 +41,9 @@ func (r *review) bring(ctx context.Context) error {
 		return r.end(stateUnchanged, nil)
 	}
 	r.say("revision %s of %s is in force", a.To.Short(), ownerName(r.owner))
+	if r.tenant.Status == tenants.Suspended {
+		r.c.warn("%s is suspended: its requests are denied, whatever is in force", r.owner)
+	}
 	return r.end(stateActivated, r.afterwards(ctx))
 }
 

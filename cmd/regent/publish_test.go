@@ -354,6 +354,40 @@ func TestPlatformMovedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestAPIMovedMeanwhile: so it is with the APIs, and for the platform too.
+func TestAPIMovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, owner := range []string{"acme", tenants.PlatformOwner} {
+		path, reg := shop(t)
+		mustPublish(t, reg, path, tenants.PlatformOwner, "ops")
+		mustPublish(t, reg, path, "acme", "alice")
+		was := active(t, reg, owner).To
+		edit(t, path, "tenants/acme/policy/authz.rego", harmless)
+		edit(t, path, "platform/guardrails.rego", guardrail)
+		reg.after = func(method string) error {
+			if method == "PutRevision" {
+				api := reg.apis["a1b2c3"]
+				api.Cache.TTL = 0
+				_, err := reg.PutAPI(context.Background(), api)
+				return err
+			}
+			return nil
+		}
+		status, stdout, stderr := call(t, true, func(c *cli) error {
+			if owner == tenants.PlatformOwner {
+				return c.publishPlatform(t.Context(), reg, publishing(path, "ops"))
+			}
+			return c.publish(t.Context(), reg, owner, publishing(path, "alice"))
+		})
+		if status != exitTrouble || !strings.Contains(stderr, "the APIs were changed meanwhile") || !strings.Contains(stdout, `"state": "conflict"`) {
+			t.Errorf("%s: status %d\n%s%s", owner, status, stdout, stderr)
+		}
+		if now := active(t, reg, owner).To; now != was {
+			t.Errorf("%s: %s in force, want %s", owner, now, was)
+		}
+	}
+}
+
 // TestPlatformAndTenantAtOnce: a helper goes in the very moment in which a tenant's
 // revision that needs it comes into force. Whoever looks last, says so.
 func TestPlatformAndTenantAtOnce(t *testing.T) {

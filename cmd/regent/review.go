@@ -198,6 +198,16 @@ func (r *review) checkUnder(ctx context.Context, t tenants.Tenant, compare bool)
 // recheck looks, just before the activation, whether what the proposal was judged
 // against is still so.
 func (r *review) recheck(ctx context.Context) error {
+	what, _, err := r.moved(ctx)
+	if err != nil {
+		return err
+	}
+	if what != "" {
+		return r.end(stateConflict, &failure{
+			err:   fmt.Errorf("revision %s of %s is not in force: %s changed meanwhile, and it was not checked under that", r.now.Digest().Short(), ownerName(r.owner), what),
+			hints: []string{r.retry + " again is safe: it starts from what is in force now"},
+		})
+	}
 	if r.owner == tenants.PlatformOwner {
 		if err := r.checkTenants(ctx, false); err != nil {
 			return err
@@ -209,25 +219,23 @@ func (r *review) recheck(ctx context.Context) error {
 		}
 		return nil
 	}
-	moved, err := r.platformMoved(ctx)
-	if err == nil && moved {
-		err = r.end(stateConflict, &failure{
-			err:   fmt.Errorf("revision %s of %s is not in force: the platform was changed meanwhile, and it was not checked under that", r.now.Digest().Short(), r.owner),
-			hints: []string{r.retry + " again is safe: it starts from what is in force now"},
-		})
-	}
-	return err
+	return nil
 }
 
-func (r *review) platformMoved(ctx context.Context) (bool, error) {
-	digest, err := r.reg.Platform(ctx)
+// moved names what else has come into force since the proposal began, and has a part in
+// whether it is well; "" for nothing.
+func (r *review) moved(ctx context.Context) (what string, now *draft, err error) {
+	now, err = inForce(ctx, r.reg)
 	switch {
-	case errors.Is(err, tenants.ErrNotFound):
-		digest = emptyBundle().Digest()
 	case err != nil:
-		return false, fmt.Errorf("read platform: %w", err)
+		return "", nil, err
+	case r.owner != tenants.PlatformOwner && now.platform.Digest() != r.base.platform.Digest():
+		return "the platform was", now, nil
+	case !slices.EqualFunc(now.apis, r.base.apis, func(a, b tenants.API) bool { return a.ID == b.ID && a.Version == b.Version }):
+		return "the APIs were", now, nil
+	default:
+		return "", now, nil
 	}
-	return digest != r.base.platform.Digest(), nil
 }
 
 // afterwards looks for a tenant and the platform that were moved at the same time, each
@@ -250,13 +258,11 @@ func (r *review) again(ctx context.Context) error {
 	if r.owner == tenants.PlatformOwner {
 		return r.checkTenants(ctx, false)
 	}
-	moved, err := r.platformMoved(ctx)
-	if err != nil || !moved {
+	what, now, err := r.moved(ctx)
+	if err != nil || what == "" {
 		return err
 	}
-	if r.base, err = inForce(ctx, r.reg); err != nil {
-		return err
-	}
+	r.base = now
 	other, err := r.proposal.review(false)
 	if err != nil {
 		return err
