@@ -12,7 +12,8 @@ import (
 const (
 	maxQueued       = 1024 // requests of all tenants
 	maxTenantQueued = 64   // requests of one
-	maxWait         = time.Second
+	// waitTimeouts is how many evaluation times a request waits.
+	waitTimeouts = 20
 )
 
 // A tenant is quick if its last questions held a child for less than slowAfter on
@@ -36,6 +37,7 @@ type lanes struct {
 	turns   []string
 	queued  int
 	usage   map[string]*usage
+	maxWait time.Duration
 	closed  bool
 	// returned is signalled for each slot that is given back.
 	returned sync.Cond
@@ -63,8 +65,8 @@ type usage struct {
 	average time.Duration
 }
 
-func newLanes(n int) *lanes {
-	l := &lanes{waiting: map[string][]*waiter{}, usage: map[string]*usage{}}
+func newLanes(n int, maxWait time.Duration) *lanes {
+	l := &lanes{waiting: map[string][]*waiter{}, usage: map[string]*usage{}, maxWait: maxWait}
 	l.returned.L = &l.mu
 	for i := range n {
 		l.slots = append(l.slots, &slot{number: i, busy: true})
@@ -101,7 +103,7 @@ func (l *lanes) take(ctx context.Context, tenant string, pair pairKey) (*slot, e
 }
 
 func (l *lanes) wait(ctx context.Context, tenant string, w *waiter) (*slot, error) {
-	timer := time.NewTimer(maxWait)
+	timer := time.NewTimer(l.maxWait)
 	defer timer.Stop()
 	var err error
 	select {
@@ -113,7 +115,7 @@ func (l *lanes) wait(ctx context.Context, tenant string, w *waiter) (*slot, erro
 	case <-ctx.Done():
 		err = &engine.Trouble{Code: CodeBusy, Err: ctx.Err()}
 	case <-timer.C:
-		err = engine.Troublef(CodeBusy, "no child was free within %s", maxWait)
+		err = engine.Troublef(CodeBusy, "no child was free within %s", l.maxWait)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

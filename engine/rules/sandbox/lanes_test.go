@@ -15,7 +15,7 @@ import (
 // freeLanes are lanes whose slots are free and have no child: who is next does not
 // depend on one.
 func freeLanes(n int) *lanes {
-	l := newLanes(n)
+	l := newLanes(n, time.Second)
 	for _, s := range l.slots {
 		s.busy = false
 	}

@@ -138,7 +138,7 @@ func New(c Config) (*Pool, error) {
 		}
 		c.command = command
 	}
-	p := &Pool{config: c, lanes: newLanes(c.Children), bundles: newBundleCache(), first: make(chan struct{})}
+	p := &Pool{config: c, lanes: newLanes(c.Children, waitTimeouts*c.Timeout), bundles: newBundleCache(), first: make(chan struct{})}
 	var err error
 	if p.parking, err = newParking(c.Now); err != nil {
 		return nil, err
