@@ -98,7 +98,7 @@ func fuzzSeeds(tb testing.TB) [][]byte {
 		tb.Fatal(err)
 	}
 	for i, c := range conformance {
-		if files := c.Bundle.Files(); i%20 == 0 {
+		if files := c.Bundle.Files(); i%60 == 0 {
 			seeds = append(seeds, slices.Clone(files[len(files)-1].Content))
 		}
 	}
