@@ -199,3 +199,32 @@ func TestExportFailsWhole(t *testing.T) {
 		t.Errorf("(-before +after)\n%s", diff)
 	}
 }
+
+// Bundles with files that no workspace has cannot be exported, and are not exported as
+// something else.
+func TestExportRefusesWhatNoWorkspaceSays(t *testing.T) {
+	t.Parallel()
+	b, err := tenants.NewBundle([]tenants.File{{Path: "authz.rego", Content: []byte("package authz\n")}, {Path: "notes.txt", Content: []byte("?")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, owner := range []string{"acme", tenants.PlatformOwner} {
+		reg := newMemory()
+		if err := bring(t, reg, placeFiles(t, odd())); err != nil {
+			t.Fatal(err)
+		}
+		if err := reg.PutRevision(t.Context(), owner, b, tenants.Revision{Digest: b.Digest()}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := reg.Activate(t.Context(), owner, tenants.Activation{To: b.Digest(), Version: active(t, reg, owner).Version}); err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(t.TempDir(), "to")
+		if err := quiet().exportWorkspace(t.Context(), reg, to, false); err == nil || !strings.Contains(err.Error(), "would not say the same") {
+			t.Errorf("%s: got %v", owner, err)
+		}
+		if left, err := os.ReadDir(filepath.Dir(to)); err != nil || len(left) > 0 {
+			t.Errorf("%s: left behind: %v, %v", owner, left, err)
+		}
+	}
+}
