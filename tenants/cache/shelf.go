@@ -168,10 +168,13 @@ func (s *shelf[K, V]) answer(ctx context.Context, key K, a known[V]) (V, error) 
 	return a.value, nil
 }
 
-// join returns the key's flight, a new one if there is none or the one there was is
-// dead: frozen with the function, and thawed to find its connection gone.
+// dead tells that a flight has taken longer than any can: it was frozen with the
+// function. What it comes back with is of before, and says nothing about the store.
+func (s *shelf[K, V]) dead(f *flight[V], now stamp) bool { return now.since(f.began) >= 2*s.Timeout }
+
+// join returns the key's flight, a new one if there is none or the one there was is dead.
 func (s *shelf[K, V]) join(key K, now stamp) *flight[V] {
-	if f := s.flights[key]; f != nil && now.since(f.began) < 2*s.Timeout {
+	if f := s.flights[key]; f != nil && !s.dead(f, now) {
 		return f
 	}
 	f := &flight[V]{began: now, done: make(chan struct{})}
@@ -193,11 +196,14 @@ func (s *shelf[K, V]) fly(key K, f *flight[V]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer close(f.done)
-	if s.flights[key] != f {
-		f.err = fmt.Errorf("%s: the read was interrupted", s.name(key))
-		return // given up for dead; another one has taken over
+	taken := s.flights[key] != f // another one has taken over
+	if !taken {
+		delete(s.flights, key)
 	}
-	delete(s.flights, key)
+	if taken || s.dead(f, now) {
+		f.err = fmt.Errorf("%s: the read was interrupted", s.name(key))
+		return
+	}
 	f.value, f.err = s.land(key, f.began, now, value, err)
 }
 

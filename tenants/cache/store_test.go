@@ -58,38 +58,60 @@ func (h held) Tenant(ctx context.Context, id string) (tenants.Tenant, error) {
 }
 
 // TestCaughtByAFreeze holds that a read on its way when the function froze is replaced,
-// and that what it comes back with is dropped.
+// and that what it comes back with is dropped: an old answer, or an error for which the
+// store is not to blame, before or after the first question.
 func TestCaughtByAFreeze(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		d := newDouble()
-		d.tenants["acme"] = tenants.Tenant{ID: "acme"}
-		slow := &frozen{double: d, thaw: make(chan struct{})}
-		s, clocks := open(t, slow)
-		if _, err := s.Tenant(t.Context(), "acme"); err != nil {
-			t.Fatal(err)
+	for _, fails := range []bool{false, true} {
+		for _, before := range []bool{false, true} {
+			t.Run(fmt.Sprintf("fails=%t,before=%t", fails, before), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) { catch(t, fails, before) })
+			})
 		}
-		clocks.pass(11*time.Second, 11*time.Second)
-		slow.catch.Store(true)
-		if _, err := s.Tenant(t.Context(), "acme"); err != nil { // begins the read that is caught
-			t.Fatal(err)
-		}
+	}
+}
+
+func catch(t *testing.T, fails, ended bool) {
+	d := newDouble()
+	d.tenants["acme"] = tenants.Tenant{ID: "acme"}
+	slow := &frozen{double: d, thaw: make(chan struct{}), fails: fails}
+	s, clocks := open(t, slow)
+	if _, err := s.Tenant(t.Context(), "acme"); err != nil {
+		t.Fatal(err)
+	}
+	clocks.pass(11*time.Second, 11*time.Second)
+	slow.catch.Store(true)
+	if _, err := s.Tenant(t.Context(), "acme"); err != nil { // begins the read that is caught
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	slow.catch.Store(false)
+	clocks.pass(10*time.Minute, 0)
+	d.version = 6
+	if ended {
+		close(slow.thaw)
 		synctest.Wait()
-		slow.catch.Store(false)
-		clocks.pass(2*time.Hour, 0)
-		d.version = 6
-		before := time.Now()
-		got, err := s.Tenant(t.Context(), "acme")
-		if err != nil || got.Version != 6 || time.Since(before) != 0 {
-			t.Errorf("after the freeze: version %d, %v, after %s", got.Version, err, time.Since(before))
-		}
+	}
+	before := time.Now()
+	stale := &tenants.Staleness{}
+	ask := func() string {
+		got, err := s.Tenant(tenants.WithStaleness(t.Context(), stale), "acme")
+		return described(got.Version, err, stale)
+	}
+	if got := ask(); got != "v6" || time.Since(before) != 0 {
+		t.Errorf("after the freeze: %s, after %s", got, time.Since(before))
+	}
+	if !ended {
 		close(slow.thaw) // and the caught read returns version 5
 		synctest.Wait()
-		got, err = s.Tenant(t.Context(), "acme")
-		if err != nil || got.Version != 6 {
-			t.Errorf("after the read that was caught: version %d, %v", got.Version, err)
-		}
-	})
+	}
+	if got := ask(); got != "v6" {
+		t.Errorf("after the read that was caught: %s", got)
+	}
+	if err := s.common.hanging(s.common.clock.now()); err != nil {
+		t.Errorf("the store is taken to hang: %v", err)
+	}
 }
 
 // frozen is a store whose reads of tenants stand still while catch is set, until the thaw.
@@ -97,12 +119,16 @@ type frozen struct {
 	*double
 	catch atomic.Bool
 	thaw  chan struct{}
+	fails bool // as a read does whose deadline passed meanwhile
 }
 
 func (f *frozen) Tenant(ctx context.Context, id string) (tenants.Tenant, error) {
 	t, err := f.double.Tenant(ctx, id)
 	if f.catch.Load() {
 		<-f.thaw
+		if f.fails {
+			return tenants.Tenant{}, context.DeadlineExceeded
+		}
 	}
 	return t, err
 }
