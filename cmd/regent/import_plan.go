@@ -99,10 +99,8 @@ func (i *importing) clashes(all []tenants.Tenant) error {
 	mine := i.snapshot.Tenants()
 	others := slices.DeleteFunc(slices.Clone(all), func(t tenants.Tenant) bool { return indexOf(mine, t.ID) >= 0 })
 	var errs dir.Errors
-	for _, t := range mine {
-		for _, clash := range clashes(t, others) {
-			errs = append(errs, dir.FileError{File: "tenants/" + t.ID + "/" + tenantFile, Message: clash.field + ": " + clash.message})
-		}
+	for _, clash := range clashes(mine, others) {
+		errs = append(errs, dir.FileError{File: "tenants/" + clash.tenant + "/" + tenantFile, Message: clash.field + ": " + clash.message})
 	}
 	if len(errs) > 0 {
 		return errs

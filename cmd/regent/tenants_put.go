@@ -130,7 +130,7 @@ func (c *cli) putTenant(ctx context.Context, reg tenants.Registry, file dir.Tena
 		}
 	}
 	var errs dir.Errors
-	for _, clash := range clashes(record, others) {
+	for _, clash := range clashes([]tenants.Tenant{record}, others) {
 		errs = append(errs, file.Fail(clash.field, clash.message, ""))
 	}
 	if len(errs) > 0 {
@@ -161,39 +161,51 @@ func indexOf(all []tenants.Tenant, id string) int {
 
 // clash is something that a tenant's record and another's cannot both have.
 type clash struct {
+	tenant string
 	// field is the tenant's.
 	field   string
 	message string
 }
 
-// clashes are those of a tenant with others.
-func clashes(t tenants.Tenant, others []tenants.Tenant) (found []clash) {
-	for _, kind := range []tenants.SelectorKind{tenants.ByHost, tenants.ByIssuer, tenants.ByValue} {
-		for i, value := range t.Selectors.Of(kind) {
-			for _, other := range others {
-				if slices.Contains(other.Selectors.Of(kind), value) {
-					taken := tenants.TakenError{Kind: kind, Value: value, Tenant: other.ID}
-					found = append(found, clash{fmt.Sprintf("selectors.%ss[%d]", kind, i), taken.Error()})
-				}
-			}
-		}
+// clashes are those of some tenants with others, in time that grows with their number.
+func clashes(mine, others []tenants.Tenant) (found []clash) {
+	held, ours := map[string]string{}, map[string]bool{}
+	for _, other := range others {
+		eachSelector(other, func(kind tenants.SelectorKind, _ int, value string) { held[string(kind)+":"+value] = other.ID })
 	}
-	// The tenant comes last, for of two tenants that share an issuer the second is told.
-	for _, err := range each(tenants.CheckProviders(append(slices.Clone(others), t))) {
+	for _, t := range mine {
+		ours[t.ID] = true
+		eachSelector(t, func(kind tenants.SelectorKind, i int, value string) {
+			if holder, taken := held[string(kind)+":"+value]; taken {
+				err := tenants.TakenError{Kind: kind, Value: value, Tenant: holder}
+				found = append(found, clash{t.ID, fmt.Sprintf("selectors.%ss[%d]", kind, i), err.Error()})
+			}
+		})
+	}
+	// They come last, for of two tenants that share an issuer the second is told.
+	for _, err := range each(tenants.CheckProviders(slices.Concat(others, mine))) {
 		switch err := err.(type) {
 		case *tenants.SharedIssuerError:
-			if err.Second.ID == t.ID {
-				found = append(found, clash{err.Second.Field(), err.Error()})
+			if ours[err.Second.ID] {
+				found = append(found, clash{err.Second.ID, err.Second.Field(), err.Error()})
 			}
 		case *tenants.ForeignSecretError:
-			if err.At.ID == t.ID {
-				found = append(found, clash{err.At.Field() + ".client_secret", err.Error()})
-			} else if err.Owner == t.ID {
-				found = append(found, clash{"id", err.Error()})
+			if ours[err.At.ID] {
+				found = append(found, clash{err.At.ID, err.At.Field() + ".client_secret", err.Error()})
+			} else if ours[err.Owner] {
+				found = append(found, clash{err.Owner, "id", err.Error()})
 			}
 		}
 	}
 	return found
+}
+
+func eachSelector(t tenants.Tenant, visit func(kind tenants.SelectorKind, i int, value string)) {
+	for _, kind := range []tenants.SelectorKind{tenants.ByHost, tenants.ByIssuer, tenants.ByValue} {
+		for i, value := range t.Selectors.Of(kind) {
+			visit(kind, i, value)
+		}
+	}
 }
 
 // clashesNow are those of a tenant that was just written with what others wrote at the
@@ -206,7 +218,7 @@ func clashesNow(ctx context.Context, reg tenants.Registry, t tenants.Tenant) (fo
 	if i := indexOf(all, t.ID); i >= 0 {
 		all = slices.Delete(slices.Clone(all), i, i+1)
 	}
-	for _, clash := range clashes(t, all) {
+	for _, clash := range clashes([]tenants.Tenant{t}, all) {
 		found = append(found, fmt.Sprintf("tenant %s was put while another was that it clashes with: %s: %s: change one of them, or suspend %s", t.ID, clash.field, clash.message, t.ID))
 	}
 	return found, nil
