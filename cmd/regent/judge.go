@@ -299,6 +299,8 @@ func word(s engine.Segment) string {
 		return s.Literal
 	case len(s.Like) > 0:
 		return affix(s.Like[len(s.Like)-1])
+	case len(s.Not) > 0:
+		return "!" + strings.Join(s.Not, ",!")
 	default:
 		return "*"
 	}

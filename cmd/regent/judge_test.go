@@ -21,6 +21,7 @@ func TestDescribe(t *testing.T) {
 	}{
 		{"no parameters", engine.Cell{Route: "/orders", Segments: []engine.Segment{fixed("orders")}}, "any"},
 		{"any value", engine.Cell{Route: "/orders/{id}", Segments: []engine.Segment{fixed("orders"), {}}}, "any"},
+		{"a path of no route", engine.Cell{Segments: []engine.Segment{fixed("a"), {Not: []string{"b", "c"}}}, Rest: true}, "/a/!b,!c/**"},
 		{"one value", engine.Cell{Route: "/orders/{id}", Segments: []engine.Segment{fixed("orders"), fixed("17")}}, "id=17"},
 		{"all but some", engine.Cell{Route: "/orders/{id}", Segments: []engine.Segment{fixed("orders"), {Not: []string{"a", "b"}}}}, "id!=a id!=b"},
 		{
