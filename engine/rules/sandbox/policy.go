@@ -120,7 +120,7 @@ func (h *policy) with(ctx context.Context, s *slot, do func(context.Context, *pr
 	}
 	for range 3 {
 		if s.process == nil {
-			child, err := h.pool.start()
+			child, err := h.pool.start(s)
 			h.pool.lanes.put(s, child)
 			if err != nil {
 				h.pool.report(Event{Kind: Failed, Reason: err.Error()})

@@ -209,7 +209,7 @@ func (p *Pool) Load(ctx context.Context, tenant string, platform, revision tenan
 
 // refill gives a slot a new child and gives the slot back.
 func (p *Pool) refill(s *slot, tenant string, held time.Duration) {
-	child, err := p.start()
+	child, err := p.start(s)
 	p.lanes.put(s, child)
 	p.firstOnce.Do(func() {
 		p.firstErr = err
@@ -221,8 +221,14 @@ func (p *Pool) refill(s *slot, tenant string, held time.Duration) {
 	p.lanes.done(s, tenant, held)
 }
 
-func (p *Pool) start() (*process, error) {
-	return startProcess(p.config.command, configuration{p.config.Memory, p.config.Capacity})
+// start starts a child for a slot. All but the first, which is for the quick, are behind
+// it and behind this process where there are not enough processors.
+func (p *Pool) start(s *slot) (*process, error) {
+	child, err := startProcess(p.config.command, configuration{p.config.Memory, p.config.Capacity})
+	if err == nil && s.number > 0 {
+		child.stepBack()
+	}
+	return child, err
 }
 
 // replace ends a slot's child and starts another, in the background.

@@ -14,9 +14,18 @@ import (
 // self is this program's own file, even if another has taken its name since.
 func self() (string, error) { return "/proc/self/exe", nil }
 
-// attributes ends the child with the parent, however the parent ends.
+// attributes ends the child with the parent, however the parent ends. A signal that a
+// terminal sends to the parent's group does not reach the child: the parent may want
+// to finish first.
 func attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
+
+// stepBack lets others go first where the processors are busy. Its group makes it all
+// of the child's threads; by its id it would be one.
+func (p *process) stepBack() {
+	const niceness = 10
+	_ = unix.Setpriority(unix.PRIO_PGRP, p.cmd.Process.Pid, niceness) // less may always be had
 }
 
 // pipe returns the two ends of a pipe that blocks: for an answer within microseconds

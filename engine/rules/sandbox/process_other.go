@@ -12,6 +12,8 @@ func self() (string, error) { return os.Executable() }
 
 func attributes() *syscall.SysProcAttr { return nil }
 
+func (p *process) stepBack() {}
+
 func pipe() (r, w *os.File, err error) { return os.Pipe() }
 
 // silent tells that nothing is to be read. Without a way to look, a child that ended
