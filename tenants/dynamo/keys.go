@@ -2,8 +2,6 @@ package dynamo
 
 import (
 	"fmt"
-	"regexp"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -49,14 +47,8 @@ const (
 // partition key is 2048.
 const maxValue = 1024
 
-var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
-func validDigest(d tenants.Digest) bool { return digestPattern.MatchString(string(d)) }
-
 // validValue reports whether DynamoDB can hold s in a key as it is.
 func validValue(s string) bool { return s != "" && len(s) <= maxValue && utf8.ValidString(s) }
-
-func validAPI(id string) bool { return validValue(id) && !strings.ContainsAny(id, "/:*? #") }
 
 // ownerKey is the key of the record that has an owner's active revision.
 func ownerKey(owner string) (key, bool) {
@@ -81,7 +73,7 @@ func tenantKey(id string) (key, bool) {
 
 func revisionKey(owner string, d tenants.Digest) (key, bool) {
 	k, ok := ownerKey(owner)
-	return key{k.pk, revisionPrefix + string(d)}, ok && validDigest(d)
+	return key{k.pk, revisionPrefix + string(d)}, ok && tenants.ValidDigest(d)
 }
 
 // activationTime sorts as text; the year has four digits until 9999.
@@ -90,7 +82,7 @@ const activationTime = "2006-01-02T15:04:05.000000000Z"
 // activationKey has the version too: a clock may say the same instant twice.
 func activationKey(owner string, a tenants.Activation) (key, bool) {
 	k, ok := ownerKey(owner)
-	return key{k.pk, activationSort(a)}, ok && validDigest(a.To)
+	return key{k.pk, activationSort(a)}, ok && tenants.ValidDigest(a.To)
 }
 
 func activationSort(a tenants.Activation) string {
@@ -98,7 +90,7 @@ func activationSort(a tenants.Activation) string {
 }
 
 func chunkKey(d tenants.Digest, n int) (key, bool) {
-	return key{"BUNDLE#" + string(d), fmt.Sprintf("CHUNK#%03d", n)}, validDigest(d) && n >= 0 && n < maxChunks
+	return key{"BUNDLE#" + string(d), fmt.Sprintf("CHUNK#%03d", n)}, tenants.ValidDigest(d) && n >= 0 && n < maxChunks
 }
 
 func selectorKey(kind tenants.SelectorKind, value string) (key, bool) {
@@ -106,13 +98,13 @@ func selectorKey(kind tenants.SelectorKind, value string) (key, bool) {
 	return key{"SELECTOR#" + string(kind) + "#" + value, selectorItem}, known && validValue(value)
 }
 
-func apiKey(id string) (key, bool) { return key{"API#" + id, apiItem}, validAPI(id) }
+func apiKey(id string) (key, bool) { return key{"API#" + id, apiItem}, validValue(id) && tenants.ValidAPI(id) }
 
 // listKey is the entry of an id in tenantList or apiList.
 func listKey(list, id string) key { return key{list, id} }
 
 func parkedKey(tenant string, d tenants.Digest) (key, bool) {
-	return key{ParkPrefix + tenant, string(d)}, tenants.ValidID(tenant) && validDigest(d)
+	return key{ParkPrefix + tenant, string(d)}, tenants.ValidID(tenant) && tenants.ValidDigest(d)
 }
 
 func (k key) item() item {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -235,10 +236,17 @@ func TestDeadConnections(t *testing.T) {
 			limits.Total, limits.Connect, limits.Retries, limits.Budget = patient().Total, patient().Connect, 1, 1
 			limits.Attempt = time.Second
 			store := dynamotest.OpenAt(t, proxy.URL, dynamo.Options{Table: f.table, Limits: limits})
-			for range 3 {
-				if err := f.ask(t.Context(), store, "Platform"); err != nil {
-					t.Fatal(err)
+			for range 2 {
+				// Several connections, as after a burst: all of them die.
+				var group sync.WaitGroup
+				for range 6 {
+					group.Go(func() {
+						if err := f.ask(t.Context(), store, "Platform"); err != nil {
+							t.Error(err)
+						}
+					})
 				}
+				group.Wait()
 				kill(proxy)
 				before := proxy.Requests("")
 				if err := f.ask(t.Context(), store, "Platform"); err != nil {

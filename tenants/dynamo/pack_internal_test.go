@@ -3,6 +3,7 @@ package dynamo
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func TestPackAndUnpack(t *testing.T) {
 		if diff := cmp.Diff(want.Files(), got.Files(), text, cmpopts.EquateEmpty()); diff != "" || got.Digest() != want.Digest() {
 			t.Errorf("%s (-want +got):\n%.2000s", name, diff)
 		}
-		for _, wrong := range []int{unpacked - 1, unpacked + 1, -1, maxTar + 1} {
+		for _, wrong := range []int{unpacked - 1, unpacked + 1, -1, maxTar + 1, math.MaxInt} {
 			if _, err := unpack(want.Digest(), packed, wrong); err == nil {
 				t.Errorf("%s: unpacked with %d bytes declared, %d in truth", name, wrong, unpacked)
 			}

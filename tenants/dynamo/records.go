@@ -41,7 +41,7 @@ func readRecord(k key, it item) (record, error) {
 	if err := parse(str(it, attrActivation), &r.activation); err != nil {
 		return record{}, damaged(k, "%s: %v", attrActivation, err)
 	}
-	if !validDigest(r.revision) || r.activation.To != r.revision {
+	if !tenants.ValidDigest(r.revision) || r.activation.To != r.revision {
 		return record{}, damaged(k, "%s and %s do not name one digest", attrRevision, attrActivation)
 	}
 	return r, nil

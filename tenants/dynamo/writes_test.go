@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -133,6 +134,33 @@ func TestLostAnswerOvertaken(t *testing.T) {
 	}
 	audit, err := rival.Activations(t.Context(), f.tenant)
 	if err != nil || len(audit) < 2 || audit[0] != <-overtaking || audit[1] != won {
+		t.Errorf("audit %+v, error %v", audit, err)
+	}
+}
+
+// A process ends between its activation and the audit item. Whoever activates next
+// writes it, without having listed anything.
+func TestAuditItemLeftOut(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, 2)
+	proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
+	proxy.Add(dynamotest.Fault{Kind: dynamotest.Reset, Operation: "PutItem", Contains: `ACTIVATION#`, After: 1})
+	killed := dynamotest.OpenAt(t, proxy.URL, dynamo.Options{Table: f.table, Administer: true, Limits: dynamo.Limits{Retries: -1}})
+	next := administrator(t, dynamotest.Endpoint(t), f.table, "bob")
+	before, err := next.Active(t.Context(), f.tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = killed.Activate(t.Context(), f.tenant, tenants.Activation{To: f.policy, Version: before.Version, Author: "ann"})
+	if err == nil || errors.Is(err, tenants.ErrConflict) || !strings.Contains(err.Error(), "is in force; its audit item is not written yet") {
+		t.Fatalf("error %v, want one that says what is in force", err)
+	}
+	last, err := next.Activate(t.Context(), f.tenant, tenants.Activation{To: f.large, Version: before.Version + 1, Author: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	audit, err := next.Activations(t.Context(), f.tenant)
+	if err != nil || len(audit) != 4 || audit[0] != last || audit[1].Author != "ann" || audit[1].To != f.policy {
 		t.Errorf("audit %+v, error %v", audit, err)
 	}
 }
@@ -302,6 +330,63 @@ func TestReservationLeftBehind(t *testing.T) {
 	}
 	if id, err := much.Select(t.Context(), tenants.ByHost, "left.example"); err != nil || id != "bolt" {
 		t.Errorf("it names %q (%v), want bolt", id, err)
+	}
+}
+
+// A tenant gives a value up and takes it again before it is released: the release comes
+// too late to count.
+func TestReleaseOvertaken(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, 0)
+	rival := administrator(t, dynamotest.Endpoint(t), f.table, "bob")
+	proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
+	proxy.Add(dynamotest.Fault{Operation: "UpdateItem", Count: 1, Meanwhile: func() {
+		now, err := rival.Tenant(context.Background(), f.tenant)
+		if err != nil || len(now.Selectors.Hosts) != 0 {
+			t.Errorf("hosts %q, error %v; want none", now.Selectors.Hosts, err)
+		}
+		now.Selectors.Hosts = []string{"acme.example"}
+		if _, err := rival.PutTenant(context.Background(), now); err != nil {
+			t.Error(err)
+		}
+	}})
+	slow := administrator(t, proxy.URL, f.table, "ann")
+	now, err := slow.Tenant(t.Context(), f.tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now.Selectors.Hosts = nil
+	if _, err := slow.PutTenant(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := rival.Select(t.Context(), tenants.ByHost, "acme.example"); err != nil || id != f.tenant {
+		t.Errorf("the host names %q (%v), and the record has it", id, err)
+	}
+}
+
+// A value of a record may name another tenant, if something went wrong. Giving it up is
+// not giving up the other's.
+func TestReleaseOfAnothers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, 0)
+	store := administrator(t, dynamotest.Endpoint(t), f.table, "ann")
+	if _, err := store.PutTenant(t.Context(), tenants.Tenant{ID: "bolt", Selectors: tenants.Selectors{Hosts: []string{"bolt.example"}}}); err != nil {
+		t.Fatal(err)
+	}
+	dynamotest.Edit(t, f.table, "TENANT#acme", "TENANT", set("doc", s(`{"id": "acme", "status": "active", "selectors": {"hosts": ["acme.example", "bolt.example"]}}`)))
+	now, err := store.Tenant(t.Context(), f.tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.PutTenant(t.Context(), now); err == nil {
+		t.Error("acme can be written with a host that names bolt")
+	}
+	now.Selectors.Hosts = now.Selectors.Hosts[:1]
+	if _, err := store.PutTenant(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := store.Select(t.Context(), tenants.ByHost, "bolt.example"); err != nil || id != "bolt" {
+		t.Errorf("the host names %q (%v), want bolt", id, err)
 	}
 }
 
