@@ -41,8 +41,8 @@ type Policy struct {
 	store    storage.Store
 	query    rego.PreparedEvalQuery
 	// data is the base document that store holds.
-	data    ast.Value
-	partial partialQueries
+	data     ast.Value
+	prepared prepared
 }
 
 // Options change how Compile judges a bundle.
@@ -78,7 +78,6 @@ func Compile(ctx context.Context, platform, tenant tenants.Bundle, opts Options)
 	if err := ps.err(); err != nil {
 		return nil, err
 	}
-	keepConflicts(modules)
 	if len(opts.Schema) == 0 {
 		dropAnnotations(modules)
 	}

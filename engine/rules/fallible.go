@@ -4,33 +4,28 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/types"
 
 	"regent/engine/rules/residue"
 )
 
-// fallible watches a partial evaluation for what plain evaluation could fail on.
+// fallible looks for what plain evaluation could fail on.
 //
 // A builtin function that fails, and a rule with two values, are errors for the
-// whole request. Partial evaluation loses them: it saves the call, and drops it
-// together with its body when a later expression turns out to be false; below `not`
-// it drops errors themselves. So everything that is saved is looked at as it is
-// saved. Where all of it is harmless for every request, nothing was lost and the
-// residue speaks for the rules; else the rules themselves have to be interpreted.
+// whole request. Specialised rules lose them: a statement that is left open is
+// dropped together with its body when a later one turns out to be false. So everything
+// that is left open is looked at. Where all of it is harmless for every request,
+// nothing was lost; else the rules themselves have to be interpreted.
 type fallible struct {
 	rules map[string][]*ast.Rule
-	// support is the namespace of the rules that partial evaluation makes. What they
-	// are made of was seen when it was saved. Empty: there are none.
-	support string
-	vars    map[ast.Var]types.Type
-	seen    map[*ast.Rule]bool
+	vars  map[ast.Var]types.Type
+	seen  map[*ast.Rule]bool
 	// at is where something was seen that could fail; nil if nothing was.
 	at *ast.Location
 }
 
-func newFallible(rules map[string][]*ast.Rule, support string) *fallible {
-	return &fallible{rules: rules, support: support, vars: map[ast.Var]types.Type{}, seen: map[*ast.Rule]bool{}}
+func newFallible(rules map[string][]*ast.Rule) *fallible {
+	return &fallible{rules: rules, vars: map[ast.Var]types.Type{}, seen: map[*ast.Rule]bool{}}
 }
 
 // harmless looks at an expression that is left open, with what plug knows of its
@@ -38,28 +33,6 @@ func newFallible(rules map[string][]*ast.Rule, support string) *fallible {
 func (f *fallible) harmless(expr *ast.Expr, plug func(*ast.Term) *ast.Term) bool {
 	f.expr(expr, plug, nil)
 	return f.at == nil
-}
-
-// Enabled, Config and TraceEvent make it a topdown.QueryTracer.
-func (f *fallible) Enabled() bool { return true }
-
-func (f *fallible) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
-
-func (f *fallible) TraceEvent(event topdown.Event) {
-	if f.at != nil {
-		return
-	}
-	switch {
-	case event.Op == topdown.SaveOp:
-		if expr, ok := event.Node.(*ast.Expr); ok {
-			f.expr(expr, event.Plug, event.Location)
-		}
-	case event.Op == topdown.EnterOp:
-		// Elements of a partial object can conflict, and are not saved as such.
-		if r, ok := event.Node.(*ast.Rule); ok && isPartialObject(r) {
-			f.rule(r, true)
-		}
-	}
 }
 
 func isPartialObject(r *ast.Rule) bool {
@@ -176,7 +149,7 @@ func (f *fallible) inside(t *ast.Term, loc *ast.Location) {
 
 // ref looks at the rules that a reference names.
 func (f *fallible) ref(ref ast.Ref, loc *ast.Location) {
-	if !ref.HasPrefix(ast.DefaultRootRef) || len(ref) < 2 || f.support != "" && ref[1].Equal(ast.StringTerm(f.support)) {
+	if !ref.HasPrefix(ast.DefaultRootRef) || len(ref) < 2 {
 		return
 	}
 	for i := 2; i <= len(ref); i++ {

@@ -66,18 +66,18 @@ func (s *slab) who(in engine.Input) ([3][2]*ast.Term, error) {
 	}, nil
 }
 
-// knownInput builds the part of the input document that no cache key leaves open.
-func knownInput(in engine.Input) (ast.Value, map[string]ast.Value, error) {
+// knownInput builds the parts of the input document that no cache key leaves open.
+func knownInput(in engine.Input) (map[string]ast.Value, error) {
 	var s slab
 	who, err := s.who(in)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	values := make(map[string]ast.Value, len(who))
 	for i, name := range knownParts {
 		values[name] = who[i][1].Value
 	}
-	return ast.NewObject(who[:]...), values, nil
+	return values, nil
 }
 
 func document(name string, m map[string]any) (ast.Value, error) {

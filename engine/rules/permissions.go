@@ -2,13 +2,13 @@ package rules
 
 import (
 	"context"
-	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 
 	"regent/engine"
 	"regent/engine/rules/residue"
@@ -23,187 +23,80 @@ var unknown = []string{
 	"input.query", "input.headers", "input.source_ip",
 }
 
-// partialQueries are the questions that a complete policy needs answered. They are
-// prepared when an API with a cache asks first.
-type partialQueries struct {
+// prepared is what complete policies need of the rules. It is made when an API with a
+// cache asks first.
+type prepared struct {
 	once  sync.Once
-	err   error
-	allow []partialQuery
-	deny  []partialQuery
-	// keyed are the rules whose values the cache key must determine.
-	keyed []keyedQuery
 	byRef map[string][]*ast.Rule
 	below map[string]bool
-	// base are the same rules, prepared for being interpreted.
-	base *residue.Rules
-	// denials are the references of the sets that deny.
-	denials []string
+	base  *residue.Rules
+	// allow and deny are the questions as they are written, denials the references of
+	// the sets that deny.
+	allow, deny []ast.Body
+	denials     []string
+	// keyed are the rules whose values the cache key must determine.
+	keyed []keyedRules
 }
 
-type partialQuery struct {
-	body     ast.Body
-	prepared rego.PreparedPartialQuery
-}
-
-type keyedQuery struct {
+// keyedRules are the rules with one reference at or below a name of the contract.
+type keyedRules struct {
 	name  string
-	query rego.PreparedPartialQuery
+	rules []*ast.Rule
 }
 
-// Permissions partially evaluates the rules with what the cache key fixes, and
+// Permissions evaluates the rules as far as the cache key decides them, and
 // judges the API's routes by what is left. An error is a *engine.Trouble: rules
 // that fail, or a context that the key does not determine.
-func (p *Policy) Permissions(ctx context.Context, known engine.Known, routes []tenants.Route, now time.Time) (engine.Permissions, error) {
-	perms, err := p.permissions(ctx, known, routes, now)
+func (p *Policy) Permissions(ctx context.Context, known engine.Known, routes []tenants.Route, _ time.Time) (engine.Permissions, error) {
+	perms, err := p.permissions(ctx, known, routes)
 	if err != nil {
 		return engine.Permissions{}, trouble(err)
 	}
 	return perms, nil
 }
 
-func (p *Policy) permissions(ctx context.Context, known engine.Known, routes []tenants.Route, now time.Time) (engine.Permissions, error) {
-	q := &p.partial
-	q.once.Do(func() { q.err = q.prepare(context.WithoutCancel(ctx), p) })
-	if q.err != nil {
-		return engine.Permissions{}, q.err
-	}
-	input, values, err := knownInput(known.Input)
+func (p *Policy) permissions(ctx context.Context, known engine.Known, routes []tenants.Route) (engine.Permissions, error) {
+	q := &p.prepared
+	q.once.Do(func() { q.prepare(p) })
+	values, err := knownInput(known.Input)
 	if err != nil {
 		return engine.Permissions{}, err
 	}
-	opts := []rego.EvalOption{rego.EvalParsedInput(input), rego.EvalTime(now)}
+	program := &residue.Program{
+		Data: p.data, Input: values, Known: known,
+		Base: q.base, Ordered: true,
+		Rules:  func(ref string) []*ast.Rule { return q.byRef[ref] },
+		Within: func(ref string) bool { return q.below[ref] },
+	}
 	for _, k := range q.keyed {
-		if err := q.determined(ctx, k, opts); err != nil {
+		if err := determined(ctx, program, k); err != nil {
 			return engine.Permissions{}, err
 		}
 	}
-	program := &residue.Program{
-		Data: p.data, Input: values, Known: known,
-		Base: q.base,
-	}
-	if err := q.specialise(ctx, program, len(routes) > 0, opts); err != nil {
+	watch := newFallible(q.byRef)
+	done, err := program.Specialise(ctx, []string{"data.authz.allow"}, q.denials, len(routes) > 0, watch.harmless)
+	if err != nil {
 		return engine.Permissions{}, err
+	}
+	if !done {
+		// Something could fail, or is not understood: nothing may be lost of the rules.
+		program.Allow, program.Deny, program.Fallible = q.allow, q.deny, true
 	}
 	cells, limits, err := residue.Partition(ctx, program, routes)
 	return engine.Permissions{Cells: cells, Limits: limits}, err
 }
 
-// specialise settles what the key decides: by the package's own means, which are
-// quicker, where the rules are of a kind that allows it; else by OPA's partial
-// evaluation; and where that could have lost something, not at all.
-func (q *partialQueries) specialise(ctx context.Context, program *residue.Program, routes bool, opts []rego.EvalOption) error {
-	q.whole(program)
-	watch := newFallible(q.byRef, "")
-	done, err := program.Specialise(ctx, []string{"data.authz.allow"}, q.denials, routes, watch.harmless)
-	if done || err != nil {
-		program.Fallible = program.Fallible && !done
-		return err
-	}
-	complete, err := q.reduce(ctx, program, opts)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil || !complete {
-		q.whole(program)
-	}
-	return nil
-}
-
-// reduce partially evaluates the rules. It returns false if that could have lost
-// something on which they fail.
-func (q *partialQueries) reduce(ctx context.Context, program *residue.Program, opts []rego.EvalOption) (complete bool, err error) {
-	support, below := maps.Clone(q.byRef), maps.Clone(q.below)
-	program.Allow, program.Deny, program.Fallible, program.Ordered = nil, nil, false, false
-	for _, part := range []struct {
-		name    string
-		queries []partialQuery
-		bodies  *[]ast.Body
-	}{{"allow", q.allow, &program.Allow}, {"deny", q.deny, &program.Deny}} {
-		for i, query := range part.queries {
-			// Support modules of different queries must not meet under one name.
-			namespace := fmt.Sprintf("partial_%s%d", part.name, i)
-			watch := newFallible(q.byRef, namespace)
-			left, err := query.prepared.Partial(ctx, append(opts, rego.EvalPartialNamespace(namespace), rego.EvalQueryTracer(watch))...)
-			if err != nil || watch.at != nil {
-				return false, err
-			}
-			*part.bodies = append(*part.bodies, left.Queries...)
-			for _, m := range left.Support {
-				addRules(m.Package.Path, m.Rules, support)
-				addPrefixes(m.Package.Path, m.Rules, below)
-			}
-		}
-	}
-	program.Rules = func(ref string) []*ast.Rule { return support[ref] }
-	program.Within = func(ref string) bool { return below[ref] }
-	return true, nil
-}
-
-// whole makes the program the rules as they are written, of which nothing is lost.
-// It takes longer to interpret, for what is known is in it too.
-func (q *partialQueries) whole(program *residue.Program) {
-	program.Allow, program.Deny, program.Fallible, program.Ordered = nil, nil, true, true
-	for _, query := range q.allow {
-		program.Allow = append(program.Allow, query.body)
-	}
-	for _, query := range q.deny {
-		program.Deny = append(program.Deny, query.body)
-	}
-	program.Rules = func(ref string) []*ast.Rule { return q.byRef[ref] }
-	program.Within = func(ref string) bool { return q.below[ref] }
-}
-
-// prepare compiles the partial queries.
-func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
-	unknowns := make([]*ast.Term, len(unknown))
-	for i, u := range unknown {
-		unknowns[i] = ast.MustParseTerm(u)
-	}
-	partial := func(query string) (rego.PreparedPartialQuery, error) {
-		return rego.New(
-			rego.ParsedQuery(ast.MustParseBody(query)),
-			rego.Compiler(p.compiler),
-			rego.Store(p.store),
-			rego.StrictBuiltinErrors(true),
-			rego.Capabilities(Capabilities()),
-			rego.ParsedUnknowns(unknowns),
-			// Copy propagation, which this turns off, is not faithful: it moves a reference
-			// that has to be defined into a negation, where it need not.
-			rego.ShallowInlining(true),
-		).PrepareForPartial(ctx)
-	}
-	add := func(to *[]partialQuery, ref, query string) error {
-		prepared, err := partial(query)
-		*to = append(*to, partialQuery{located(query, p.compiler, ref), prepared})
-		return err
-	}
-	if err := add(&q.allow, "data.authz.allow", "data.authz.allow = true"); err != nil {
-		return err
-	}
+func (q *prepared) prepare(p *Policy) {
+	q.allow = []ast.Body{located("data.authz.allow = true", p.compiler, "data.authz.allow")}
 	for _, ref := range []string{"data.authz.deny", "data.platform.deny"} {
 		if !defined(p.compiler, ref) {
 			continue
 		}
 		q.denials = append(q.denials, ref)
 		// Any element denies, be it false; and what is no set is an error.
-		if err := add(&q.deny, ref, "_ = "+ref+"[_]"); err != nil {
-			return err
-		}
+		q.deny = append(q.deny, located("_ = "+ref+"[_]", p.compiler, ref))
 		if singleValued(p.compiler, ref) {
-			if err := add(&q.deny, ref, "d = "+ref+"; is_set(d, false)"); err != nil {
-				return err
-			}
-		}
-	}
-	depends := newDependence(p.compiler)
-	for _, ref := range []string{"data.authz.context", "data.platform.context", "data.authz.principal_id", "data.authz.usage_key"} {
-		// Most of these refer to nothing unknown, and need not be asked at all.
-		if defined(p.compiler, ref) && depends.refers(ast.MustParseRef(ref)) {
-			prepared, err := partial("x = " + ref)
-			if err != nil {
-				return err
-			}
-			q.keyed = append(q.keyed, keyedQuery{ref, prepared})
+			q.deny = append(q.deny, located("d = "+ref+"; is_set(d, false)", p.compiler, ref))
 		}
 	}
 	q.byRef, q.below = map[string][]*ast.Rule{}, map[string]bool{}
@@ -211,12 +104,21 @@ func (q *partialQueries) prepare(ctx context.Context, p *Policy) error {
 		addRules(m.Package.Path, m.Rules, q.byRef)
 		addPrefixes(m.Package.Path, m.Rules, q.below)
 	}
+	depends := newDependence(p.compiler)
+	for _, ref := range slices.Sorted(maps.Keys(q.byRef)) {
+		for _, name := range []string{"authz.context", "platform.context", "authz.principal_id", "authz.usage_key"} {
+			// Most of these refer to nothing unknown, and need not be asked at all.
+			rest, ok := strings.CutPrefix(ref, "data."+name)
+			if ok && (rest == "" || rest[0] == '.' || rest[0] == '[') && slices.ContainsFunc(q.byRef[ref], depends.rule) {
+				q.keyed = append(q.keyed, keyedRules{name, q.byRef[ref]})
+			}
+		}
+	}
 	q.base = residue.NewRules(q.byRef, q.below, residue.Analysis{Open: depends.node, Harmless: func(r *ast.Rule) bool {
-		f := newFallible(q.byRef, "")
+		f := newFallible(q.byRef)
 		f.rule(r, isPartialObject(r))
 		return f.at == nil
 	}})
-	return nil
 }
 
 // located parses a query as if it stood where the rule that it asks for is.
@@ -286,32 +188,19 @@ func groundRef(pkg ast.Ref, r *ast.Rule) ast.Ref {
 
 // determined checks that a rule's value follows from the cache key: what is cached
 // is replayed to requests that differ in everything else.
-func (q *partialQueries) determined(ctx context.Context, k keyedQuery, opts []rego.EvalOption) error {
-	const namespace = "partial_keyed"
-	watch := newFallible(q.byRef, namespace)
-	left, err := k.query.Partial(ctx, append(opts, rego.EvalPartialNamespace(namespace), rego.EvalQueryTracer(watch))...)
-	if err != nil {
+func determined(ctx context.Context, program *residue.Program, k keyedRules) error {
+	why, err := program.Determined(ctx, k.rules)
+	if err != nil || why == nil {
 		return err
 	}
-	if watch.at != nil {
-		return &EvalError{Code: "contract", File: watch.at.File, Line: watch.at.Row,
-			Message: k.name[len("data."):] + " could fail on parts of the request that are not in the cache key"}
-	}
-	if len(left.Queries) == 0 || len(left.Queries) == 1 && len(left.Support) == 0 && isAssignment(left.Queries[0]) {
-		return nil
-	}
-	e := &EvalError{Code: "contract", Message: k.name[len("data."):] + " depends on parts of the request that are not in the cache key; a cached reply would carry it to other requests"}
-	for _, body := range left.Queries {
-		if loc := body.Loc(); loc != nil {
-			e.File, e.Line = loc.File, loc.Row
-		}
+	e := &EvalError{Code: "contract", File: why.File, Line: why.Line, Message: k.name}
+	switch {
+	case why.Open:
+		e.Message += " depends on parts of the request that are not in the cache key; a cached reply would carry it to other requests"
+	case why.Fails:
+		e.Message += " could fail: " + why.Reason
+	default:
+		e.Message += " may depend on parts of the request that are not in the cache key: " + why.Reason
 	}
 	return e
-}
-
-// isAssignment reports whether a body gives a variable a value. A reference such as
-// input.path is ground in Rego, but no value.
-func isAssignment(b ast.Body) bool {
-	return len(b) == 1 && b[0].IsEquality() && !b[0].Negated && len(b[0].With) == 0 &&
-		(ast.IsConstant(b[0].Operand(0).Value) || ast.IsConstant(b[0].Operand(1).Value))
 }

@@ -27,7 +27,10 @@ var errCells = errors.New("the rules tell too many cases apart for a complete po
 func Partition(ctx context.Context, p *Program, routes []tenants.Route) ([]engine.Cell, []engine.Limit, error) {
 	pt := &partition{ctx: ctx, program: p, routes: newRouting(routes), numbers: map[engine.Limit]int{}, cancel: topdown.NewCancel()}
 	if p.special == nil {
-		p.special, p.shared = &special{asWritten(p.Allow), asWritten(p.Deny)}, newShared()
+		p.special = &special{asWritten(p.Allow), asWritten(p.Deny)}
+	}
+	if p.shared == nil {
+		p.shared = newShared()
 	}
 	defer context.AfterFunc(ctx, pt.cancel.Cancel)()
 	start := startingCells(p.Known, routes)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"regent/engine"
 )
 
 // errOpen ends the evaluation of an expression that reads what the cell decides.
@@ -47,14 +49,8 @@ type specialiser struct {
 // leaves the program as it is, where the rules are not of a kind that it can take
 // apart without losing an error. An error is the context's.
 func (p *Program) Specialise(ctx context.Context, allow, deny []string, routes bool, watch Watch) (bool, error) {
-	cancel := topdown.NewCancel()
-	defer context.AfterFunc(ctx, cancel.Cancel)()
-	p.shared = newShared()
-	x := &evaluation{Program: p, ctx: ctx, cancel: cancel, general: true, careful: true}
-	x.input = dict{entries: map[string]value{}}
-	for name, v := range p.Input {
-		x.input.entries[name] = known{v}
-	}
+	x, stop := p.general(ctx)
+	defer stop()
 	s := &specialiser{x: x, watch: watch, routes: routes}
 	allowed, err := s.specialise(allow)
 	if err == nil {
@@ -64,11 +60,52 @@ func (p *Program) Specialise(ctx context.Context, allow, deny []string, routes b
 			return true, nil
 		}
 	}
-	p.shared = nil
 	if errors.Is(err, errUnfit) {
 		err = nil
 	}
 	return false, err
+}
+
+// general is an evaluation of what is the same for every cell.
+func (p *Program) general(ctx context.Context) (x *evaluation, stop func() bool) {
+	if p.shared == nil {
+		p.shared = newShared()
+	}
+	x = &evaluation{Program: p, ctx: ctx, cancel: topdown.NewCancel(), general: true, careful: true}
+	x.input = dict{entries: map[string]value{}}
+	for name, v := range p.Input {
+		x.input.entries[name] = known{v}
+	}
+	return x, context.AfterFunc(ctx, x.cancel.Cancel)
+}
+
+// Why says why a value is not determined.
+type Why struct {
+	engine.Limit
+	// Open tells that it depends on what a cache key leaves open, Fails that finding it
+	// could fail.
+	Open, Fails bool
+}
+
+// Determined tells whether rules of one reference have the same value, or none, for
+// every request of the key; nil if so. The error is the context's.
+func (p *Program) Determined(ctx context.Context, rules []*ast.Rule) (*Why, error) {
+	x, stop := p.general(ctx)
+	defer stop()
+	_, err := x.rules(rules, nil, rules[0].Loc(), nil, func(value, *env) (truth, error) { return no, nil })
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case x.failure != nil:
+		return &Why{Limit: *x.failure, Fails: true}, nil
+	case errors.Is(err, errOpen):
+		return &Why{Limit: x.located(engine.Limit{}), Open: true}, nil
+	case err != nil:
+		return &Why{Limit: x.located(engine.Limit{Reason: err.Error()})}, nil
+	case len(x.doubts) > 0:
+		return &Why{Limit: x.doubts[0]}, nil
+	}
+	return nil, nil
 }
 
 // state is how far a body has come.
