@@ -98,7 +98,9 @@ func selectorKey(kind tenants.SelectorKind, value string) (key, bool) {
 	return key{"SELECTOR#" + string(kind) + "#" + value, selectorItem}, known && validValue(value)
 }
 
-func apiKey(id string) (key, bool) { return key{"API#" + id, apiItem}, validValue(id) && tenants.ValidAPI(id) }
+func apiKey(id string) (key, bool) {
+	return key{"API#" + id, apiItem}, validValue(id) && tenants.ValidAPI(id)
+}
 
 // listKey is the entry of an id in tenantList or apiList.
 func listKey(list, id string) key { return key{list, id} }
