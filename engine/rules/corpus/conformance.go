@@ -119,6 +119,21 @@ type Conformance struct {
 	Failed map[string]string
 }
 
+// ExpectedConformance is what all of OPA's cases come to, counted once and frozen.
+func ExpectedConformance() Conformance {
+	return Conformance{Passed: 1363, Excluded: map[string]int{
+		"a function that is not allowed":                  702,
+		"an error of a function is an error of the rules": 18,
+		"data where a rule is":                            1,
+		"documents that are not the tenant's":             4,
+		"newer than Rego v1":                              160,
+		"strict compilation":                              34,
+		"a static limit":                                  7,
+		"template strings":                                48,
+		"the input is undefined":                          63,
+	}, Failed: map[string]string{}}
+}
+
 // RunConformance evaluates all cases one after the other.
 func RunConformance(ctx context.Context, list []Case, evaluate Evaluate) Conformance {
 	c := Conformance{Excluded: map[string]int{}, Failed: map[string]string{}}
