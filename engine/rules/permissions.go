@@ -64,7 +64,7 @@ func (p *Policy) permissions(ctx context.Context, known engine.Known, routes []t
 	}
 	program := &residue.Program{
 		Data: p.data, Input: values, Known: known,
-		Base: q.base, Ordered: true,
+		Base:   q.base,
 		Rules:  func(ref string) []*ast.Rule { return q.byRef[ref] },
 		Within: func(ref string) bool { return q.below[ref] },
 	}

@@ -81,7 +81,7 @@ func interpreted(ctx context.Context, c cases.TestCase) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{Ordered: true, Input: map[string]ast.Value{}, shared: newShared()}
+	p := &Program{Input: map[string]ast.Value{}, shared: newShared()}
 	if p.Data, err = ast.InterfaceToValue(base(c)); err != nil {
 		return nil, err
 	}

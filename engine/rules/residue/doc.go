@@ -1,5 +1,5 @@
 // Package residue decides Rego queries over the unknown parts of a request, for whole
-// sets of requests at once: what partial evaluation leaves over, its own or OPA's.
+// sets of requests at once: what is left of rules when everything that is the same for every request is evaluated.
 //
 // It is a small interpreter of Rego over symbolic requests. Specialise evaluates rules
 // as far as they are the same for every request, once; what is left are ways to

@@ -12,21 +12,17 @@ import (
 	"regent/engine"
 )
 
-// Program is what partial evaluation left, and what it refers to.
+// Program is what is asked of the rules, what they refer to, and what is known.
 type Program struct {
 	// Allow and Deny are alternatives: the request is allowed if one of Allow holds
 	// and none of Deny.
 	Allow, Deny []ast.Body
-	// Rules returns the rules with exactly this reference, of the support modules or
-	// of the policy.
+	// Rules returns the rules with exactly this reference.
 	Rules func(ref string) []*ast.Rule
 	// Within tells whether there are rules below a reference.
 	Within func(ref string) bool
 	// Base are the policy's rules, prepared.
 	Base *Rules
-	// Ordered tells that every expression of a body comes after those that give its
-	// variables values: what a compiler wrote, not what partial evaluation left.
-	Ordered bool
 	// Data is the base document.
 	Data ast.Value
 	// Input has the known parts of the input document.
@@ -196,13 +192,6 @@ func (x *evaluation) anyOf(n int, alternative func(i int) (truth, error)) (truth
 func (x *evaluation) body(b ast.Body, e *env, k found) (truth, error) {
 	if len(b) == 0 {
 		return k(e)
-	}
-	if x.Ordered || len(b) == 1 {
-		return x.expr(b[0], e, func(e *env) (truth, error) { return x.body(b[1:], e, k) })
-	}
-	if i := firstReady(b, e); i > 0 {
-		reordered := make(ast.Body, 0, len(b))
-		b = append(append(append(reordered, b[i]), b[:i]...), b[i+1:]...)
 	}
 	return x.expr(b[0], e, func(e *env) (truth, error) { return x.body(b[1:], e, k) })
 }
