@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"strconv"
 	"sync/atomic"
 	"time"
 
-	"regent/cmd/internal/assemble"
-	"regent/engine"
 	"regent/engine/rules/sandbox"
 )
 
@@ -28,14 +25,6 @@ func childMemory(megabytes string) uint64 {
 		left = size<<20 - ownMemory
 	}
 	return min(max(left, sandbox.MinMemory), sandbox.DefaultMemory)
-}
-
-// waitForChildren fails if rules cannot be evaluated: better before the first event
-// than with it.
-func waitForChildren(a *engine.Authorizer) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return assemble.Ready(ctx, a)
 }
 
 // childWatch logs and counts what happens to child processes.

@@ -79,10 +79,6 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 		isolation = "none"
 		messages.Warn("rules are evaluated in the function's own process: REGENT_ISOLATION=none is for rules that are all trusted")
 	}
-	if err := waitForChildren(authorizer); err != nil {
-		assemble.Close(authorizer)
-		return nil, fmt.Errorf("isolation process: %w", err)
-	}
 	messages.Info("ready", "store", c.Store.String(), "isolation", isolation, "eval_timeout", c.EvalTimeout.String())
 	return &function{
 		authorizer: authorizer,

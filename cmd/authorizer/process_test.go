@@ -33,7 +33,7 @@ const (
 )
 
 // bootstrap builds the function the way it is deployed, for this machine.
-func bootstrap(t *testing.T) string {
+func bootstrap(t testing.TB) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "bootstrap")
 	cmd := exec.Command("make", "bootstrap", "GOARCH="+runtime.GOARCH, "OUT="+out)
@@ -46,7 +46,7 @@ func bootstrap(t *testing.T) string {
 
 // workspace copies testdata/workspace and adds the tenants: acme with the key set
 // inline, slow with one that its provider never delivers, and a suspended one.
-func workspace(t *testing.T, is *devissuer.Issuer, slowKeys string) string {
+func workspace(t testing.TB, is *devissuer.Issuer, slowKeys string) string {
 	t.Helper()
 	root := t.TempDir()
 	if err := os.CopyFS(root, os.DirFS("testdata/workspace")); err != nil {
@@ -79,7 +79,7 @@ identity:
 }
 
 // mint returns a token of a viewer.
-func mint(t *testing.T, is *devissuer.Issuer, iss string, expires time.Time) string {
+func mint(t testing.TB, is *devissuer.Issuer, iss string, expires time.Time) string {
 	t.Helper()
 	token, err := is.Mint(devissuer.Claims{
 		Issuer: iss, Subject: canarySubject, Audience: []string{audience},

@@ -112,7 +112,8 @@ var (
 	_ tenants.ParkingLot = (*Store)(nil)
 )
 
-var tableName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)
+// tableName is what a table may be called, but for the length of 3 to 255.
+var tableName = regexp.MustCompile(`^[a-zA-Z0-9_.-]+$`)
 
 // idleTimeout ends connections before whatever is in between forgets them: NAT gateways
 // do after 350 s, other devices earlier.
@@ -121,7 +122,7 @@ const idleTimeout = 30 * time.Second
 // Open returns the store on a table. It makes no request: a table that is not there
 // shows when it is used.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	if !tableName.MatchString(o.Table) {
+	if len(o.Table) < 3 || len(o.Table) > 255 || !tableName.MatchString(o.Table) {
 		return nil, &Error{
 			What: fmt.Sprintf("%q is not a table name: 3 to 255 letters, digits, and _ . -", o.Table),
 			Hint: "name the table as in dynamodb:TABLE",

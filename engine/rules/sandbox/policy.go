@@ -72,6 +72,10 @@ type ask struct {
 // hold does something with a child that the tenant has for so long.
 func (h *policy) hold(ctx context.Context, do func(context.Context, *process) error) error {
 	p := h.pool
+	// The first child may still be starting. If it cannot, the slot's user tries again.
+	if err := p.Ready(ctx); err != nil && ctx.Err() != nil {
+		return engine.Troublef(CodeSandbox, "no child is up yet: %w", err)
+	}
 	s, err := p.lanes.take(ctx, h.tenant, h.pair)
 	if err != nil {
 		return err
