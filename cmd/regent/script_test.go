@@ -46,6 +46,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			// The machine may be busy; scripts about the limit set it themselves.
 			env.Setenv("REGENT_EVAL_TIMEOUT", "5s")
+			env.Setenv("GORACE", noSleep)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -54,6 +55,10 @@ func TestScript(t *testing.T) {
 		},
 	})
 }
+
+// noSleep, as $GORACE, keeps a program with the race detector from sleeping for a second
+// when it ends.
+const noSleep = "atexit_sleep_ms=0"
 
 // patience for what must come at once on any machine.
 const atMost = 30 * time.Second

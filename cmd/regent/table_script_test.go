@@ -41,6 +41,7 @@ func TestTableScript(t *testing.T) {
 			env.Setenv("USER", "tester")
 			// The machine may be busy.
 			env.Setenv("REGENT_EVAL_TIMEOUT", "5s")
+			env.Setenv("GORACE", noSleep)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
