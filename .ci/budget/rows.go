@@ -32,6 +32,11 @@ func rows() []row {
 		{what: "memory for each tenant that shares its bundle", limit: 10, show: " KB", pkg: "./cmd/internal/soak", bench: "BenchmarkMemoryPerTenant/policy=shared/api=exact", unit: "KB/tenant"},
 		{what: "first decision for a tenant that is not loaded, among 10,000 tenants ÷ among 10", limit: 1.1, pkg: "./cmd/internal/soak", bench: "BenchmarkFirstDecision", unit: "first-of-10000/first-of-10"},
 		{what: "the same ÷ compiling its policy", limit: 3, pkg: "./cmd/internal/soak", bench: "BenchmarkFirstDecision", unit: "first-of-10000/compile"},
+		{what: "process start to the first event asked for ÷ that of a bare binary with aws-lambda-go, OPA and the SDK", limit: 2, pkg: "./cmd/authorizer", bench: "BenchmarkStart", unit: "start/bare"},
+		{what: "a tenant's p99 beside one that uses up its time continuously ÷ alone", limit: 2, pkg: "./engine/rules/sandbox", bench: "BenchmarkNeighbours/burning", unit: "p99-ratio"},
+		{what: "a decision in the child process, more than in the process, p50", limit: 40, show: " µs", pkg: "./engine/rules/sandbox", bench: "BenchmarkChild", unit: "more-µs"},
+		{what: "a hostile policy, without any filter before it: the longest time to an answer", limit: 100, show: " ms", pkg: "./engine/rules/sandbox", bench: "BenchmarkHostile", unit: "max-ms"},
+		{what: "the same: how much the parent process grows", limit: 32, show: " MB", pkg: "./engine/rules/sandbox", bench: "BenchmarkHostile", unit: "grown-MB"},
 
 		{what: "one decision of the small policy ÷ one prepared query of OPA, called bare for `allow` alone", unbounded: true, pkg: "./engine/rules", bench: "BenchmarkCompared", unit: "regent/prepared"},
 		{what: "the same compiled for each request with OPA's own API ÷ one decision", unbounded: true, pkg: "./engine/rules", bench: "BenchmarkCompared", unit: "compiled/regent"},

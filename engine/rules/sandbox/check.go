@@ -55,7 +55,7 @@ func (c *Checker) compile(platform, tenant tenants.Bundle, opts rules.Options) (
 				return nil, err
 			}
 		}
-		if c.child, err = startProcess(c.command, configuration{memory: CheckMemory, capacity: 1}); err != nil {
+		if c.child, err = startProcess(c.command, configuration{memory: CheckMemory, capacity: 1}, false); err != nil {
 			return nil, err
 		}
 	}

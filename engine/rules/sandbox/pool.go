@@ -224,11 +224,7 @@ func (p *Pool) refill(s *slot, tenant string, held time.Duration) {
 // start starts a child for a slot. All but the first, which is for the quick, are behind
 // it and behind this process where there are not enough processors.
 func (p *Pool) start(s *slot) (*process, error) {
-	child, err := startProcess(p.config.command, configuration{p.config.Memory, p.config.Capacity})
-	if err == nil && s.number > 0 {
-		child.stepBack()
-	}
-	return child, err
+	return startProcess(p.config.command, configuration{p.config.Memory, p.config.Capacity}, s.number > 0)
 }
 
 // replace ends a slot's child and starts another, in the background.

@@ -115,7 +115,7 @@ func TestParentEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := startProcess([]string{file, "regent", childArgument}, configuration{memory: DefaultMemory, capacity: 1})
+	p, err := startProcess([]string{file, "regent", childArgument}, configuration{memory: DefaultMemory, capacity: 1}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

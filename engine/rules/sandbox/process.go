@@ -73,11 +73,15 @@ type process struct {
 	release sync.Once
 }
 
-// startProcess starts a child, and returns when it has its limits.
-func startProcess(command []string, conf configuration) (*process, error) {
+// startProcess starts a child, and returns when it has its limits. One that is behind
+// others lets them go first where the processors are busy.
+func startProcess(command []string, conf configuration, behind bool) (*process, error) {
 	p, err := spawn(command)
 	if err != nil {
 		return nil, fmt.Errorf("start a child: %w", err)
+	}
+	if behind {
+		p.stepBack()
 	}
 	if p.loaded, err = lru.New[pairKey, struct{}](conf.capacity); err != nil {
 		p.end()
