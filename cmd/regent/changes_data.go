@@ -187,9 +187,5 @@ func dataRows(changes []dataChange) (rows [][]cell) {
 // brief is a value for people; --json has all of it.
 func brief(v any) string {
 	const most = 80
-	text := []rune(canonical(v))
-	if len(text) <= most {
-		return string(text)
-	}
-	return string(text[:most-1]) + "…"
+	return cut(canonical(v), most)
 }

@@ -147,10 +147,25 @@ func (c *cli) showDiffs(files []fileChange, limit int) (left int) {
 				continue
 			}
 			line = strings.TrimSuffix(line, "\n")
+			if limit > 0 {
+				line = cut(line, lineLimit)
+			}
 			c.out.line(c.out.paint(diffStyle(line), printable(line)))
 		}
 	}
 	return left
+}
+
+// lineLimit is how much of a line of a diff is shown to somebody who did not ask for it.
+const lineLimit = 300
+
+// cut is a text's first runes.
+func cut(text string, most int) string {
+	runes := []rune(text)
+	if len(runes) <= most {
+		return text
+	}
+	return string(runes[:most-1]) + "…"
 }
 
 func diffStyle(line string) style {

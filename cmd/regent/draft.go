@@ -101,8 +101,8 @@ type shelf struct {
 	last []tenants.Bundle
 }
 
-// shelfSize is enough for a platform and the revisions of one tenant.
-const shelfSize = 8
+// shelfSize is enough for a platform and the revisions that are judged at a time.
+const shelfSize = 16
 
 // Bundle returns the bundle with this digest.
 func (s *shelf) Bundle(ctx context.Context, digest tenants.Digest) (tenants.Bundle, error) {
