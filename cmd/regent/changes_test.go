@@ -137,6 +137,37 @@ func patched(t *testing.T, old, diff string) (now string, added, removed int) {
 	return strings.Join(out, ""), added, removed
 }
 
+func TestShowDiffs(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	c := &cli{out: newWriter(&out)}
+	long := strings.Repeat("é", 2*lineLimit)
+	files := diffFiles(bundleOf(t, "f", "a\n"), bundleOf(t, "f", long+"\nb\x1b[2J\nc\nd\n"))
+	if left := c.showDiffs(files, 6); left != 2 {
+		t.Errorf("%d lines left, want 2", left)
+	}
+	want := "--- a/f\n+++ b/f\n@@ -1,1 +1,4 @@\n-a\n+" + strings.Repeat("é", lineLimit-2) + "…\n+b\ufffd[2J\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	out.Reset()
+	if left := c.showDiffs(files, 0); left != 0 || !strings.Contains(out.String(), long+"\n") || !strings.HasSuffix(out.String(), "+d\n") {
+		t.Errorf("not all of it: %d lines left\n%s", left, out.String())
+	}
+}
+
+// TestDuring: on a terminal, and only there, it says what takes long, and wipes it away.
+func TestDuring(t *testing.T) {
+	t.Parallel()
+	for terminal, want := range map[bool]string{true: "\r\x1b[Kchecking acme …\r\x1b[K", false: ""} {
+		var errs bytes.Buffer
+		p := &proposal{owner: "acme", c: &cli{err: &writer{w: &errs, terminal: terminal}}}
+		if err := p.during("checking", func() error { return nil }); err != nil || errs.String() != want {
+			t.Errorf("terminal %t: %q, %v; want %q", terminal, errs.String(), err, want)
+		}
+	}
+}
+
 func TestDiffData(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

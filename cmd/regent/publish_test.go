@@ -388,6 +388,53 @@ func TestAPIMovedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestPlatformOfMany: of many tenants, people see those that are not well.
+func TestPlatformOfMany(t *testing.T) {
+	t.Parallel()
+	const more = 40
+	path, reg := shop(t)
+	mustPublish(t, reg, path, tenants.PlatformOwner, "ops")
+	mustPublish(t, reg, path, "acme", "alice")
+	mustPublish(t, reg, path, "globex", "bob")
+	for i := range more {
+		one := reg.records["globex"]
+		one.ID = fmt.Sprintf("tenant-%02d", i)
+		reg.records[one.ID] = one
+	}
+	edit(t, path, "platform/guardrails.rego", guardrail)
+	status, stdout, stderr := call(t, false, func(c *cli) error {
+		return c.publishPlatform(t.Context(), reg, publishing(path, "ops"))
+	})
+	if status != exitOK || strings.Contains(stdout, "tenant-07") || !strings.Contains(stdout, fmt.Sprintf("%d tenants, 1 API: all is well", more+2)) {
+		t.Fatalf("status %d\n%s%s", status, stdout, stderr)
+	}
+	// One needs a helper that is not there.
+	broken := bundleOf(t, "authz.rego", "package authz\n\nallow if data.lib.words.gone(1)\n")
+	reg.bundles[broken.Digest()] = broken
+	one := reg.records["tenant-07"]
+	one.Revision, one.Version = broken.Digest(), one.Version+1
+	reg.records["tenant-07"] = one
+	was := active(t, reg, tenants.PlatformOwner).To
+	edit(t, path, "platform/guardrails.rego", "# another")
+	status, stdout, stderr = call(t, false, func(c *cli) error {
+		return c.publishPlatform(t.Context(), reg, publishing(path, "ops"))
+	})
+	want := "tenants/tenant-07/policy/authz.rego:3:10: undefined function data.lib.words.gone"
+	if status != exitNo || !strings.Contains(stdout, want) || strings.Contains(stdout, "tenant-08") || active(t, reg, tenants.PlatformOwner).To != was {
+		t.Fatalf("status %d, no %q\n%s%s", status, want, stdout, stderr)
+	}
+	status, stdout, _ = call(t, true, func(c *cli) error {
+		return c.publishPlatform(t.Context(), reg, publishing(path, "ops"))
+	})
+	var out publication
+	if err := json.Unmarshal([]byte(stdout), &out); err != nil || status != exitNo || len(out.Check.Parts) != more+3 || out.State != stateRefused {
+		t.Fatalf("status %d, %v\n%s", status, err, stdout)
+	}
+	if !slices.IsSortedFunc(out.Check.Parts[1:], func(a, b part) int { return strings.Compare(a.Name, b.Name) }) {
+		t.Errorf("not in the order of names: %v", out.Check.Parts)
+	}
+}
+
 // TestPlatformAndTenantAtOnce: a helper goes in the very moment in which a tenant's
 // revision that needs it comes into force. Whoever looks last, says so.
 func TestPlatformAndTenantAtOnce(t *testing.T) {
