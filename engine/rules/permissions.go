@@ -62,19 +62,13 @@ func (p *Policy) permissions(ctx context.Context, known engine.Known, routes []t
 	if err != nil {
 		return engine.Permissions{}, err
 	}
-	program := &residue.Program{
-		Data: p.data, Input: values, Known: known,
-		Base:   q.base,
-		Rules:  func(ref string) []*ast.Rule { return q.byRef[ref] },
-		Within: func(ref string) bool { return q.below[ref] },
-	}
+	program := q.program(p, values, known)
 	for _, k := range q.keyed {
 		if err := determined(ctx, program, k); err != nil {
 			return engine.Permissions{}, err
 		}
 	}
-	watch := newFallible(q.byRef)
-	done, err := program.Specialise(ctx, []string{"data.authz.allow"}, q.denials, len(routes) > 0, watch.harmless)
+	done, err := q.specialise(ctx, program, len(routes) > 0)
 	if err != nil {
 		return engine.Permissions{}, err
 	}
@@ -84,6 +78,21 @@ func (p *Policy) permissions(ctx context.Context, known engine.Known, routes []t
 	}
 	cells, limits, err := residue.Partition(ctx, program, routes)
 	return engine.Permissions{Cells: cells, Limits: limits}, err
+}
+
+func (q *prepared) program(p *Policy, values map[string]ast.Value, known engine.Known) *residue.Program {
+	return &residue.Program{
+		Data: p.data, Input: values, Known: known,
+		Base:   q.base,
+		Rules:  func(ref string) []*ast.Rule { return q.byRef[ref] },
+		Within: func(ref string) bool { return q.below[ref] },
+	}
+}
+
+// specialise evaluates the rules as far as the key decides them. It returns false where
+// that could lose something.
+func (q *prepared) specialise(ctx context.Context, program *residue.Program, routes bool) (bool, error) {
+	return program.Specialise(ctx, []string{"data.authz.allow"}, q.denials, routes, newFallible(q.byRef).harmless)
 }
 
 func (q *prepared) prepare(p *Policy) {
