@@ -12,7 +12,7 @@
 //
 // The package evaluates in its own process. A deadline alone does not hold hostile
 // Rego (DESIGN.md §10): whoever evaluates rules of people he does not trust runs
-// this package in a child process.
+// this package in a child process: package sandbox does.
 //
 // An Engine and the policies it hands out are used by many goroutines at once.
 package rules
