@@ -31,7 +31,9 @@ func (w *work) load(ctx context.Context) (Policy, error) {
 	}
 	policy, err := w.Policies.Load(ctx, w.tenant.ID, active.platform, active.tenant)
 	if err == nil {
-		w.last.loaded(w.tenant.ID, active, w.now)
+		// Records from memory named them when they were read, not now.
+		age, _ := w.stale.Oldest()
+		w.last.loaded(w.tenant.ID, active, w.now.Add(-age))
 		return policy, nil
 	}
 	err = asTrouble("policy", err)
@@ -117,7 +119,7 @@ func (l *lastGood) consult(tenant string, active bundles, now time.Time, longest
 	return &stoodIn{g.bundles, age}, nil
 }
 
-func (l *lastGood) loaded(tenant string, b bundles, now time.Time) {
+func (l *lastGood) loaded(tenant string, b bundles, named time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.of(tenant)
@@ -125,7 +127,7 @@ func (l *lastGood) loaded(tenant string, b bundles, now time.Time) {
 		g = &good{}
 		l.add(tenant, g)
 	}
-	*g = good{bundles: b, named: now}
+	*g = good{bundles: b, named: named}
 }
 
 func (l *lastGood) failed(tenant string, b bundles, now time.Time, err error) {

@@ -54,10 +54,11 @@ func TestLastGoodRevision(t *testing.T) {
 		revision string        // that is in force from now on; "" as before
 		platform string
 		status   tenants.Status
-		fails    string // does not load from now on
-		want     string // the outcome, and the revision that decided where one did
-		stale    string // of the record: age, revision and platform in force, store code
-		loads    int    // how often something was loaded; 0 to not look
+		fails    string        // does not load from now on
+		age      time.Duration // of the tenant's record, which the store could not read anew
+		want     string        // the outcome, and the revision that decided where one did
+		stale    string        // of the record: age, revision and platform in force, store code
+		loads    int           // how often something was loaded; 0 to not look
 	}
 	var (
 		unread  = engine.Troublef("store", "bundle: %w", coded{})
@@ -109,6 +110,12 @@ func TestLastGoodRevision(t *testing.T) {
 			{revision: "r1", want: "allow r1"},
 			{pass: -time.Hour, revision: "broken", want: "allow r1", stale: "0s broken  "},
 		}},
+		{"from when the record was read, not from when it was used", time.Hour, []step{
+			{revision: "r1", want: "allow r1"},
+			{pass: 50 * time.Minute, age: 50 * time.Minute, want: "allow r1", stale: "3000s   ThrottlingException"},
+			{pass: 9 * time.Minute, revision: "broken", want: "allow r1", stale: "3540s broken  "},
+			{pass: time.Minute, want: "trouble policy"},
+		}},
 		{"nothing was in force before", time.Hour, []step{{revision: "broken", want: "trouble policy"}, {want: "trouble policy"}}},
 		{"rules that had to be ended", time.Hour, []step{
 			{revision: "r1", want: "allow r1"},
@@ -156,6 +163,7 @@ func TestLastGoodRevision(t *testing.T) {
 				if step.fails != "" {
 					policies.failing[tenants.Digest(step.fails)] = unread
 				}
+				s.staleness = step.age
 				policies.loads = 0
 				got, out := s.ask(t, a)
 				if out.Err == nil {

@@ -38,6 +38,8 @@ type scene struct {
 	perms     engine.Permissions
 	allowed   document
 	narrowed  []engine.Limit
+	// staleness is how old the tenants' records are that could not be read anew.
+	staleness time.Duration
 	// fail makes the method of this name return an error or panic.
 	fail map[string]func() error
 
@@ -179,9 +181,12 @@ func (s *scene) Select(_ context.Context, kind tenants.SelectorKind, value strin
 	return id, nil
 }
 
-func (s *scene) Tenant(_ context.Context, id string) (tenants.Tenant, error) {
+func (s *scene) Tenant(ctx context.Context, id string) (tenants.Tenant, error) {
 	if err := s.enter("Tenant"); err != nil {
 		return tenants.Tenant{}, err
+	}
+	if s.staleness > 0 {
+		tenants.StalenessOf(ctx).Note(s.staleness, coded{})
 	}
 	t, ok := s.tenants[id]
 	if !ok {
