@@ -31,6 +31,7 @@ const (
 	reasonCrossing = "`*` crosses slashes in IAM, so this path cannot be told from a deeper one that is denied"
 	reasonDenied   = "a denied word has characters that can be written in several ways in an ARN, and a pattern for all of them reaches this path too"
 	reasonSize     = "the document would not fit in API Gateway's 8 KB"
+	reasonWork     = "the rules tell too many paths apart to cover them with IAM's patterns in time"
 )
 
 // Request is the request at hand: where not everything fits, it is kept.
@@ -46,6 +47,9 @@ type Request struct {
 // tell an allowed cell from one that is not, the allowed one is narrowed away,
 // other than the request at hand if possible. The finished document is checked
 // against every cell; an error means that it failed, and is not to be used.
+//
+// The work is bounded, for tenants' rules make the cells: where it is too much, only
+// the request at hand is kept.
 func Cover(arn ARN, cells []engine.Cell, at Request, size int) (Coverage, error) {
 	c := cover{arn: arn, at: at}
 	for _, cell := range cells {
@@ -60,18 +64,22 @@ func Cover(arn ARN, cells []engine.Cell, at Request, size int) (Coverage, error)
 		c.allowed = append(c.allowed, cell)
 	}
 	// A few hundred patterns cannot fit, and comparing them takes its time.
-	for len(patterns(c.allowed)) > mostPatterns {
+	for comparisons(c.allowed) > mostComparisons || len(c.patterns()) > mostPatterns {
 		c.shrink()
 	}
 	c.separate()
 	doc := c.document()
-	if size < length(doc) {
+	if size < length(doc) && !c.tired() {
 		c.merge()
 		doc = c.document()
 	}
-	for size < length(doc) && len(c.allowed) > 0 {
+	for size < length(doc) && len(c.allowed) > 0 && !c.tired() {
 		c.shrink()
 		c.separate()
+		doc = c.document()
+	}
+	if c.tired() {
+		c.justRequest()
 		doc = c.document()
 	}
 	if err := c.verify(); err != nil {
@@ -85,8 +93,14 @@ func endsInSlash(c engine.Cell) bool {
 	return n > 0 && !c.Rest && c.Segments[n-1].Fixed && c.Segments[n-1].Literal == ""
 }
 
-// mostPatterns is more than fit in a reply.
-const mostPatterns = 200
+const (
+	// mostPatterns is more than fit in a reply.
+	mostPatterns = 200
+	// mostComparisons bounds those of patterns with each other before there are so few.
+	mostComparisons = 1_000_000
+	// mostWork bounds the rest, in units of about 100 ns.
+	mostWork = 400_000
+)
 
 // cover is a document being made.
 type cover struct {
@@ -96,6 +110,36 @@ type cover struct {
 	// allow and deny are patterns of METHOD/path.
 	allow, deny []string
 	narrowed    []Narrowed
+	work        int
+}
+
+func (c *cover) tired() bool { return c.work > mostWork }
+
+// reaches is the function of that name, and counts as the work that it is.
+func (c *cover) reaches(p string, cell engine.Cell) bool {
+	c.work++
+	if !alike(p, cell) {
+		return false
+	}
+	c.work += 4 + strings.Count(p, "*")*len(cell.Segments)
+	return reaches(p, cell)
+}
+
+// denies tells whether a denial covers all of a cell.
+func (c *cover) denies(cell engine.Cell) bool {
+	c.work += len(c.deny) * (2 + len(cell.Segments)/2)
+	return slices.ContainsFunc(c.deny, func(d string) bool { return containsCell(d, cell) })
+}
+
+// patterns returns those of the allowed cells.
+func (c *cover) patterns() []string {
+	c.work += comparisons(c.allowed) / 8
+	return patterns(c.allowed)
+}
+
+// reached returns the allowed cells that a pattern reaches.
+func (c *cover) reached(p string) []engine.Cell {
+	return slices.DeleteFunc(slices.Clone(c.allowed), func(cell engine.Cell) bool { return !c.reaches(p, cell) })
 }
 
 func (c *cover) narrow(cell engine.Cell, reason string) {
@@ -107,8 +151,8 @@ func (c *cover) narrow(cell engine.Cell, reason string) {
 // denied one are narrowed away, one conflict at a time.
 func (c *cover) separate() {
 	c.inexpressible()
-	for again := true; again; {
-		c.allow, c.deny = patterns(c.allowed), nil
+	for again := true; again && !c.tired(); {
+		c.allow, c.deny = c.patterns(), nil
 		again = c.takeBack()
 	}
 }
@@ -134,23 +178,26 @@ func (c *cover) inexpressible() {
 // then some of the denials may not be wanted any more.
 func (c *cover) takeBack() (dropped bool) {
 	for _, cell := range c.denied {
-		first := slices.IndexFunc(c.allow, func(p string) bool { return reaches(p, cell) })
+		if c.tired() {
+			return false
+		}
+		first := slices.IndexFunc(c.allow, func(p string) bool { return c.reaches(p, cell) })
 		if first < 0 {
 			continue
 		}
-		reaching := slices.DeleteFunc(slices.Clone(c.allow[first:]), func(p string) bool { return !reaches(p, cell) })
-		if slices.ContainsFunc(c.deny, func(d string) bool { return containsCell(d, cell) }) {
+		reaching := slices.DeleteFunc(slices.Clone(c.allow[first:]), func(p string) bool { return !c.reaches(p, cell) })
+		if c.denies(cell) {
 			continue
 		}
 		denial := c.denialFor(cell, reaching)
-		hurt := cellsReached(denial, c.allowed)
+		hurt := c.reached(denial)
 		if len(hurt) == 0 {
 			c.deny = append(c.deny, denial)
 			continue
 		}
 		needing := slices.DeleteFunc(slices.Clone(c.allowed), func(a engine.Cell) bool {
 			p, _ := pattern(a)
-			return !reaches(p, cell)
+			return !c.reaches(p, cell)
 		})
 		drop := needing
 		if c.hasRequest(needing) && !c.hasRequest(hurt) || c.hasRequest(needing) == c.hasRequest(hurt) && len(hurt) <= len(needing) {
@@ -162,7 +209,7 @@ func (c *cover) takeBack() (dropped bool) {
 			reason = reasonDenied
 		}
 		c.drop(drop, reason)
-		c.allow, dropped = patterns(c.allowed), true
+		c.allow, dropped = c.patterns(), true
 	}
 	return dropped
 }
@@ -171,7 +218,7 @@ func (c *cover) takeBack() (dropped bool) {
 // allowing pattern if that hurts nobody, for it covers more such cells at once.
 func (c *cover) denialFor(cell engine.Cell, reaching []string) string {
 	for _, p := range reaching {
-		if below := p + "/*"; containsCell(below, cell) && len(cellsReached(below, c.allowed)) == 0 {
+		if below := p + "/*"; containsCell(below, cell) && len(c.reached(below)) == 0 {
 			return below
 		}
 	}
@@ -185,6 +232,7 @@ func (c *cover) hasRequest(cells []engine.Cell) bool {
 // drop gives cells up. Of the one that has the request at hand, that request's own
 // path remains, if it can be told apart.
 func (c *cover) drop(cells []engine.Cell, reason string) {
+	c.work += len(c.allowed) * len(cells) / 4
 	gone := func(a engine.Cell) bool {
 		return slices.ContainsFunc(cells, func(b engine.Cell) bool { return equalCells(a, b) })
 	}
@@ -216,6 +264,9 @@ func (c *cover) own(cell engine.Cell) *engine.Cell {
 // merge replaces patterns by shorter ones that reach no denied cell.
 func (c *cover) merge() {
 	for _, p := range slices.Clone(c.allow) {
+		if c.tired() {
+			return
+		}
 		method, path, _ := strings.Cut(p, "/")
 		words := strings.Split(path, "/")
 		for n := range words {
@@ -223,6 +274,7 @@ func (c *cover) merge() {
 			if c.reachesDenied(wide) {
 				continue
 			}
+			c.work += len(c.allow) * len(c.allow) / 4
 			c.allow = minimal(append(c.allow, wide))
 			break
 		}
@@ -231,7 +283,7 @@ func (c *cover) merge() {
 
 func (c *cover) reachesDenied(p string) bool {
 	return slices.ContainsFunc(c.denied, func(cell engine.Cell) bool {
-		return reaches(p, cell) && !slices.ContainsFunc(c.deny, func(d string) bool { return containsCell(d, cell) })
+		return c.reaches(p, cell) && !c.denies(cell)
 	})
 }
 
@@ -247,6 +299,25 @@ func (c *cover) shrink() {
 		}
 	}
 	c.allowed = c.allowed[:keep]
+}
+
+// justRequest gives up everything but the path of the request at hand.
+func (c *cover) justRequest() {
+	var kept []engine.Cell
+	for _, cell := range c.allowed {
+		own := c.own(cell)
+		switch {
+		case own != nil:
+			kept = append(kept, *own)
+		case cell.Has(c.at.Method, c.at.Segments):
+			kept = append(kept, cell)
+			continue
+		}
+		c.narrow(cell, reasonWork)
+	}
+	c.allowed = kept
+	c.inexpressible()
+	c.allow, c.deny = patterns(c.allowed), nil
 }
 
 // distance is 0 for the cell of the request at hand, less for paths that begin as

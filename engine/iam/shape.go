@@ -129,23 +129,45 @@ func patterns(cells []engine.Cell) []string {
 }
 
 // minimal leaves out the patterns that others include. Only one with a wildcard
-// can include another.
+// can include another, and only one of the same method.
 func minimal(ps []string) []string {
 	seen := make(map[string]bool, len(ps))
-	var unique, wild []string
+	wild := map[string][]string{}
+	var unique []string
 	for _, p := range ps {
 		if !seen[p] {
 			seen[p] = true
 			unique = append(unique, p)
 			if strings.Contains(p, "*") {
-				wild = append(wild, p)
+				wild[methodOf(p)] = append(wild[methodOf(p)], p)
 			}
 		}
 	}
 	return slices.DeleteFunc(unique, func(p string) bool {
 		word := symbolic(p)
-		return slices.ContainsFunc(wild, func(q string) bool { return q != p && Match(q, word) })
+		return slices.ContainsFunc(wild[methodOf(p)], func(q string) bool { return q != p && Match(q, word) })
 	})
+}
+
+func methodOf(pattern string) string {
+	method, _, _ := strings.Cut(pattern, "/")
+	return method
+}
+
+// comparisons is about how many patterns minimal compares for cells.
+func comparisons(cells []engine.Cell) int {
+	all, wild := map[string]int{}, map[string]int{}
+	for _, c := range cells {
+		all[c.Method]++
+		if c.Rest || slices.ContainsFunc(c.Segments, func(s engine.Segment) bool { return !s.Fixed }) {
+			wild[c.Method]++
+		}
+	}
+	n := 0
+	for method := range all {
+		n += all[method] * wild[method]
+	}
+	return n
 }
 
 // free stands for any text in a symbolic word: no pattern has it, so only a
@@ -180,13 +202,10 @@ func containsCell(pattern string, c engine.Cell) bool {
 // reaches tells whether a pattern matches any of a cell's paths. It may say yes
 // where the answer is no, never the other way.
 func reaches(pattern string, c engine.Cell) bool {
-	method, path, _ := strings.Cut(pattern, "/")
-	if method != c.Method {
+	if !alike(pattern, c) {
 		return false
 	}
-	if !startsAlike(path, c) {
-		return false
-	}
+	_, path, _ := strings.Cut(pattern, "/")
 	if len(c.Segments) == 0 {
 		return c.Rest && path != "" || !c.Rest && strings.Trim(path, "*") == ""
 	}
@@ -212,6 +231,13 @@ func reaches(pattern string, c engine.Cell) bool {
 		}
 	}
 	return false
+}
+
+// alike tells whether a pattern has a cell's method and could have its first word: a
+// quick no for most.
+func alike(pattern string, c engine.Cell) bool {
+	method, path, _ := strings.Cut(pattern, "/")
+	return method == c.Method && startsAlike(path, c)
 }
 
 // startsAlike tells whether a pattern's first word could be that of a cell's paths: a
@@ -293,10 +319,6 @@ func wordFits(p string, open bool, s engine.Segment) bool {
 	}
 	a := engine.Affix{Prefix: p[:strings.IndexByte(p, '*')], Suffix: p[strings.LastIndexByte(p, '*')+1:]}
 	return !slices.ContainsFunc(s.Like, a.Apart) && !slices.ContainsFunc(s.NotLike, a.Within)
-}
-
-func cellsReached(p string, cells []engine.Cell) []engine.Cell {
-	return slices.DeleteFunc(slices.Clone(cells), func(c engine.Cell) bool { return !reaches(p, c) })
 }
 
 func equalCells(a, b engine.Cell) bool {
