@@ -72,6 +72,9 @@ func doubles() map[string]func(f frame) []byte {
 	}
 }
 
+// unasked is a child that answers, and then the next question before it is asked.
+const unasked = "unasked"
+
 // runDouble is the main of a child that misbehaves.
 func runDouble(way string) int {
 	from := bufio.NewReader(os.Stdin)
@@ -88,6 +91,14 @@ func runDouble(way string) int {
 			w.pair(newReader(f.payload).pair())
 			os.Stdout.Write(w.seal(f.id, statusOK))
 		default:
+			if way == unasked {
+				w := newFrame()
+				_ = w.decision(engine.Decision{Allow: true})
+				os.Stdout.Write(w.seal(f.id, statusOK))
+				time.Sleep(10 * time.Millisecond)
+				os.Stdout.Write(w.seal(f.id+1, statusOK)) // for a question that was not asked
+				continue
+			}
 			os.Stdout.Write(doubles()[way](f))
 		}
 	}
@@ -141,4 +152,60 @@ func doubleCommand(tb testing.TB, way string) []string {
 		tb.Fatal(err)
 	}
 	return []string{file, "regent", doubleArgument, way}
+}
+
+// TestAnswerUnasked holds that an answer which was there before its question is none,
+// and that the question is put to another child.
+func TestAnswerUnasked(t *testing.T) {
+	t.Parallel()
+	platform, tenant := bundle(t, nil), authz(t, small)
+	replaced := 0
+	p := newPool(t, Config{Store: shelve(platform, tenant), Timeout: patient, command: doubleCommand(t, unasked),
+		Report: func(e Event) {
+			if e.Kind == Replaced {
+				replaced++
+			}
+		}})
+	for i := range 3 {
+		mustAllow(t, p, "acme", platform, tenant)
+		if replaced != i {
+			t.Errorf("%d children were replaced, want %d", replaced, i)
+		}
+		for child := p.lanes.slots[0].process; silent(child.out); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// TestFrameLimit holds that a frame beyond its limit is not read, at the boundaries.
+func TestFrameLimit(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name         string
+		limit, bytes int
+		length       uint32 // 0 for the true one
+		ok           bool
+	}{
+		{"empty", 0, 0, 0, true},
+		{"at the limit", 100, 100, 0, true},
+		{"one more", 100, 101, 0, false},
+		{"a large one", 70_000, 70_000, 0, true},
+		{"1 GB that is not there", 100, 10, 1 << 30, false},
+		{"shorter than a header", 100, 10, 8, false},
+		{"more than there is", 100, 10, 50, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newFrame()
+			w.b = append(w.b, make([]byte, tt.bytes)...)
+			b := w.seal(7, statusOK)
+			if tt.length > 0 {
+				binary.BigEndian.PutUint32(b, tt.length)
+			}
+			f, err := readFrame(bufio.NewReader(bytes.NewReader(b)), tt.limit, nil)
+			if (err == nil) != tt.ok || tt.ok && (f.id != 7 || f.code != statusOK || len(f.payload) != tt.bytes) {
+				t.Errorf("got %d bytes, %v; want ok %t", len(f.payload), err, tt.ok)
+			}
+		})
+	}
 }
