@@ -12,6 +12,7 @@ import (
 	"regent/engine/apigw"
 	"regent/engine/identity"
 	"regent/engine/rules"
+	"regent/internal/measure"
 	"regent/tenants"
 )
 
@@ -175,7 +176,7 @@ func BenchmarkComplete(b *testing.B) {
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			l := newLoad(b, 50, bm.files...)
-			t := inTurns(b, []part{{"complete", l.complete(b.Context())}, {"per-route", l.perRoute(b.Context())}})
+			t := measure.InTurns(b, []measure.Part{{Name: "complete", Run: l.complete(b.Context())}, {Name: "per-route", Run: l.perRoute(b.Context())}})
 			b.ReportMetric(t["complete"]/t["per-route"], "complete/per-route")
 		})
 	}
@@ -196,7 +197,7 @@ func BenchmarkGrowth(b *testing.B) {
 				files = inData(b, s.data, s.routes)
 			}
 			l := newLoad(b, s.routes, files...)
-			inTurns(b, []part{{"complete", l.complete(b.Context())}, {"decide", l.one(b.Context())}})
+			measure.InTurns(b, []measure.Part{{Name: "complete", Run: l.complete(b.Context())}, {Name: "decide", Run: l.one(b.Context())}})
 		})
 	}
 }
@@ -226,11 +227,11 @@ func BenchmarkMemo(b *testing.B) {
 		}
 		return saysAllow(a.Authorize(ctx, cached.event))
 	}
-	t := inTurns(b, []part{
-		{"computing", computing},
-		{"exact", exact.whole(ctx, exact.reminded)},
-		{"hit", cached.whole(ctx, cached.reminded)},
-		{"miss", forgetful},
+	t := measure.InTurns(b, []measure.Part{
+		{Name: "computing", Run: computing},
+		{Name: "exact", Run: exact.whole(ctx, exact.reminded)},
+		{Name: "hit", Run: cached.whole(ctx, cached.reminded)},
+		{Name: "miss", Run: forgetful},
 	})
 	b.ReportMetric((t["hit"]-t["exact"])/t["computing"], "memo/computing")
 	b.ReportMetric(t["hit"]/t["miss"], "hit/miss")
@@ -246,6 +247,6 @@ func BenchmarkLogged(b *testing.B) {
 			b.Errorf("log line %s, %v", line, err)
 		}
 	}
-	t := inTurns(b, []part{{"logged", w.whole(b.Context(), logged)}, {"whole", w.whole(b.Context(), w.fresh)}})
+	t := measure.InTurns(b, []measure.Part{{Name: "logged", Run: w.whole(b.Context(), logged)}, {Name: "whole", Run: w.whole(b.Context(), w.fresh)}})
 	b.ReportMetric(t["logged"]/t["whole"], "logged/whole")
 }

@@ -8,58 +8,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"regent/engine"
 	"regent/engine/apigw"
 	"regent/engine/identity"
 	"regent/engine/rules"
+	"regent/internal/measure"
 	"regent/tenants"
 	"regent/tenants/dir"
 )
-
-// part is one thing to measure. It returns an error unless it did what it is
-// measured for, so that no benchmark measures a failure.
-type part struct {
-	name string
-	run  func() error
-}
-
-// inTurns runs parts in turns and returns the lower quartile of each one's times: what
-// else the machine does only ever adds, and it hits all alike, so ratios hold where
-// times do not. One iteration of the benchmark is one round. The order changes, for
-// who runs behind a part cleans up after it; and each runs once in a round, for a part
-// longer than a time slice would be interrupted more often than a short one.
-func inTurns(b *testing.B, parts []part) map[string]float64 {
-	b.Helper()
-	samples := make(map[string][]float64, len(parts))
-	round := func() {
-		for _, i := range rand.Perm(len(parts)) {
-			p, start := parts[i], time.Now()
-			if err := p.run(); err != nil {
-				b.Fatalf("%s: %v", p.name, err)
-			}
-			samples[p.name] = append(samples[p.name], float64(time.Since(start).Nanoseconds()))
-		}
-	}
-	round() // warm up
-	clear(samples)
-	for b.Loop() {
-		round()
-	}
-	times := make(map[string]float64, len(parts))
-	for name, s := range samples {
-		slices.Sort(s)
-		times[name] = s[len(s)/4]
-		b.ReportMetric(times[name], name+"-ns")
-	}
-	b.ReportMetric(0, "ns/op") // a round's time says nothing
-	return times
-}
 
 // warm is one request's way through the parts, each of which can be run bare.
 type warm struct {
@@ -217,16 +176,16 @@ func BenchmarkBudget(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			ctx := b.Context()
-			t := inTurns(b, []part{
-				{"decode", w.decode},
-				{"verify", w.verify(ctx)},
-				{"signature", w.signature},
-				{"evaluate", w.evaluate(ctx)},
-				{"encode", w.encode},
-				{"row", inRow(w.decode, w.verify(ctx), w.evaluate(ctx), w.encode)},
-				{"least", inRow(w.decode, w.signature, w.evaluate(ctx), w.encode)},
-				{"whole", w.whole(ctx, w.fresh)},
-				{"remembered", w.whole(ctx, w.reminded)},
+			t := measure.InTurns(b, []measure.Part{
+				{Name: "decode", Run: w.decode},
+				{Name: "verify", Run: w.verify(ctx)},
+				{Name: "signature", Run: w.signature},
+				{Name: "evaluate", Run: w.evaluate(ctx)},
+				{Name: "encode", Run: w.encode},
+				{Name: "row", Run: inRow(w.decode, w.verify(ctx), w.evaluate(ctx), w.encode)},
+				{Name: "least", Run: inRow(w.decode, w.signature, w.evaluate(ctx), w.encode)},
+				{Name: "whole", Run: w.whole(ctx, w.fresh)},
+				{Name: "remembered", Run: w.whole(ctx, w.reminded)},
 			})
 			b.ReportMetric(t["whole"]/(t["decode"]+t["verify"]+t["evaluate"]+t["encode"]), "whole/sum")
 			b.ReportMetric(t["whole"]/t["row"], "whole/row")
@@ -241,11 +200,11 @@ func BenchmarkBudget(b *testing.B) {
 func BenchmarkCompilePerRequest(b *testing.B) {
 	ctx := b.Context()
 	w := newWarm(b, withoutCache())
-	t := inTurns(b, []part{
-		{"compiling", w.compiling(ctx)},
-		{"evaluate", w.evaluate(ctx)},
-		{"whole", w.whole(ctx, w.fresh)},
-		{"remembered", w.whole(ctx, w.reminded)},
+	t := measure.InTurns(b, []measure.Part{
+		{Name: "compiling", Run: w.compiling(ctx)},
+		{Name: "evaluate", Run: w.evaluate(ctx)},
+		{Name: "whole", Run: w.whole(ctx, w.fresh)},
+		{Name: "remembered", Run: w.whole(ctx, w.reminded)},
 	})
 	extra := t["compiling"] - t["evaluate"]
 	b.ReportMetric(t["compiling"]/t["evaluate"], "decision-x")
@@ -258,20 +217,20 @@ func BenchmarkParts(b *testing.B) {
 	ctx := b.Context()
 	w := newWarm(b, withoutCache())
 	cached := newWarm(b)
-	for _, p := range []part{
-		{"decode", w.decode},
-		{"verify", w.verify(ctx)},
-		{"signature", w.signature},
-		{"evaluate", w.evaluate(ctx)},
-		{"encode", w.encode},
-		{"whole", w.whole(ctx, w.fresh)},
-		{"remembered", w.whole(ctx, w.reminded)},
-		{"memoised", cached.whole(ctx, cached.reminded)},
+	for _, p := range []measure.Part{
+		{Name: "decode", Run: w.decode},
+		{Name: "verify", Run: w.verify(ctx)},
+		{Name: "signature", Run: w.signature},
+		{Name: "evaluate", Run: w.evaluate(ctx)},
+		{Name: "encode", Run: w.encode},
+		{Name: "whole", Run: w.whole(ctx, w.fresh)},
+		{Name: "remembered", Run: w.whole(ctx, w.reminded)},
+		{Name: "memoised", Run: cached.whole(ctx, cached.reminded)},
 	} {
-		b.Run(p.name, func(b *testing.B) {
+		b.Run(p.Name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := p.run(); err != nil {
+				if err := p.Run(); err != nil {
 					b.Fatal(err)
 				}
 			}
