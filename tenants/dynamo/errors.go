@@ -92,7 +92,7 @@ func (s *Store) classify(ctx context.Context, op string, err error) failure {
 	default:
 		// What failed is between here and DynamoDB: dialling, sending, or an answer that is
 		// cut short.
-		return failure{err: &Error{What: at + transportText(err), Code: CodeConnection}, retry: true, connection: true}
+		return failure{err: &Error{What: at + transportText(err), Code: CodeConnection, Hint: transportHint(err)}, retry: true, connection: true}
 	}
 }
 
@@ -171,6 +171,15 @@ func transportText(err error) string {
 	default:
 		return "the connection failed or the answer was cut short"
 	}
+}
+
+// transportHint is for those failures that settings may explain.
+func transportHint(err error) string {
+	var dns *net.DNSError
+	if errors.As(err, &dns) || errors.Is(err, syscall.ECONNREFUSED) {
+		return "check the network, AWS_REGION, and AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL if one is set"
+	}
+	return ""
 }
 
 // notFound says what does not exist.

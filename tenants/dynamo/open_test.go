@@ -51,6 +51,11 @@ func TestOpenFromEnvironment(t *testing.T) {
 			map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": strings.Replace(closed, "http://", "http://user:"+secret+"@", 1)},
 			"", "the connection was refused",
 		},
+		{"the way to the endpoint", "regent", map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": closed}, "", "check the network, AWS_REGION, and AWS_ENDPOINT_URL_DYNAMODB"},
+		{
+			"a host that is none", "regent", map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": "http://nobody.invalid"},
+			"", "check the network, AWS_REGION, and AWS_ENDPOINT_URL_DYNAMODB",
+		},
 		{"an endpoint that is no URL", "regent", map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": "http://user:" + secret + "@[::1"}, "", "its endpoint is not a URL"},
 	}
 	for _, tt := range tests {
