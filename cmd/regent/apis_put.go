@@ -72,6 +72,12 @@ func (c *cli) apiFile(cmd *cobra.Command, args []string) ([]tenants.API, error) 
 	}
 	defer root.Close()
 	file, err := dir.ReadAPI(name, content, root.FS())
+	if err != nil && filepath.Base(name) == registry {
+		return nil, &failure{
+			err:   fmt.Errorf("%s is a list of APIs, and this takes one of them", name),
+			hints: []string{"regent apis put --from " + beside + " takes all of them, or those that are named after it"},
+		}
+	}
 	return []tenants.API{file.API}, err
 }
 

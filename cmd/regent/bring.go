@@ -17,9 +17,13 @@ func (r *review) bring(ctx context.Context) error {
 		yes, err := r.ask(ctx)
 		switch {
 		case errors.Is(err, errNobody):
+			atOnce := "--yes does so at once"
+			if r.publishes {
+				atOnce += ", --no-activate only stores"
+			}
 			return r.end(stateStored, &failure{
 				err:   fmt.Errorf("revision %s is stored and not in force: %w", stored.Revision.Short(), err),
-				hints: []string{r.command("activate", stored.Revision.Short(), "--yes") + " brings it into force", "--yes does so at once, --no-activate only stores"},
+				hints: []string{r.command("activate", stored.Revision.Short(), "--yes") + " brings it into force", atOnce},
 			})
 		case err != nil:
 			return err

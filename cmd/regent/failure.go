@@ -99,7 +99,7 @@ func (c *cli) say(format string, args ...any) { c.err.line(printable(fmt.Sprintf
 // didYouMean is the hint for a name that is none of known.
 func didYouMean(name string, known []string) string {
 	if len(known) == 0 {
-		return "there is none"
+		return "there are none yet"
 	}
 	best := slices.MinFunc(known, func(a, b string) int {
 		return levenshtein.ComputeDistance(name, a) - levenshtein.ComputeDistance(name, b)

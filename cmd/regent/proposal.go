@@ -95,7 +95,9 @@ type proposal struct {
 	who string
 	// retry is the command that goes on from here.
 	retry string
-	out   publication
+	// publishes tells that it comes from a workspace, not from the store.
+	publishes bool
+	out       publication
 }
 
 // propose reads what a proposal of an owner is judged against. The revision itself is

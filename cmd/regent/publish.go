@@ -114,6 +114,7 @@ func (p *proposal) records(ws *dir.Snapshot) (found []string) {
 // publish checks, tests, shows and stores the proposed revision, and brings it into
 // force.
 func (p *proposal) publish(ctx context.Context, tests testJob, warnings []string) error {
+	p.publishes = true
 	if p.inForceAlready() {
 		return p.nothingToDo()
 	}

@@ -27,8 +27,8 @@ func (c *cli) storeNamed() (config.Store, error) {
 }
 
 // location is the workspace's directory that the flags and arguments name. An argument
-// says more than the environment, and contradicts --store. A table has no directory,
-// and is refused.
+// says more than the environment, and contradicts --store. A table has no directory: one
+// that --store names is refused, and one that the environment names is for other verbs.
 func (c *cli) location(cmd *cobra.Command, args []string) (string, error) {
 	switch {
 	case len(args) > 0 && c.store != "":
@@ -40,13 +40,17 @@ func (c *cli) location(cmd *cobra.Command, args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if store.Scheme != config.SchemeDir {
+	switch {
+	case store.Scheme == config.SchemeDir:
+		return store.Name, nil
+	case c.store == "":
+		return ".", nil
+	default:
 		return "", &failure{
 			err:   fmt.Errorf("%s needs a workspace in a directory, and the store is %s", cmd.CommandPath(), store),
 			hints: []string{"name the directory, as --store dir:PATH", "regent export DIR writes what is in a table as a workspace"},
 		}
 	}
-	return store.Name, nil
 }
 
 // registry opens the table that the flags name, for verbs that administer it. A

@@ -65,7 +65,7 @@ func TestDidYouMean(t *testing.T) {
 	}{
 		{"acmee", []string{"acme", "globex"}, "did you mean acme?"},
 		{"zzzzzz", []string{"acme", "globex"}, "there is acme, globex"},
-		{"acme", nil, "there is none"},
+		{"acme", nil, "there are none yet"},
 		{"zzzzzz", strings.Split("a b c d e f g h i j k l", " "), "there are a, b, c, d, e, f, g, h, i, j and 2 more"},
 	}
 	for _, tt := range tests {
