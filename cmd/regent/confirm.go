@@ -52,12 +52,17 @@ func (c *cli) ask(ctx context.Context, question string) (yes bool, err error) {
 	answered := make(chan string, 1)
 	go func() { // it outlives an interrupt, which ends the program
 		line, _ := bufio.NewReader(in).ReadString('\n')
-		answered <- strings.ToLower(strings.TrimSpace(line))
+		answered <- line
 	}()
 	select {
-	case answer := <-answered:
+	case line := <-answered:
+		if !strings.HasSuffix(line, "\n") {
+			c.err.line("") // the terminal is still behind the question
+		}
+		answer := strings.ToLower(strings.TrimSpace(line))
 		return answer == "y" || answer == "yes", nil
 	case <-ctx.Done():
+		c.err.line("")
 		return false, ctx.Err()
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"regent/engine/rules"
 	"regent/engine/rules/sandbox"
 	"regent/tenants"
+	"regent/tenants/dynamo"
 )
 
 // evalFlags are the flags of `regent eval`.
@@ -160,7 +161,8 @@ func (c *cli) eval(cmd *cobra.Command, f evalFlags, now func() time.Time) error 
 		return err
 	}
 	defer assemble.Close(authorizer)
-	v := newVerdict(authorizer.Explain(cmd.Context(), event))
+	out := authorizer.Explain(cmd.Context(), event)
+	v := newVerdict(out)
 	if f.explain && v.Input != nil {
 		v.Trace = trace(cmd.Context(), read, v, now())
 	}
@@ -171,6 +173,10 @@ func (c *cli) eval(cmd *cobra.Command, f evalFlags, now func() time.Time) error 
 	}
 	if _, missing := os.Stat(keyFile(path)); v.Code == identity.CodeProvider && !f.devIssuer && missing == nil {
 		c.hint("--dev-issuer trusts the tokens of regent token, without asking the tenant's providers")
+	}
+	var table *dynamo.Error
+	if errors.As(out.Err, &table) && table.Hint != "" {
+		c.hint(table.Hint)
 	}
 	if err == nil && v.status() != exitOK {
 		err = exitStatus(v.status())
