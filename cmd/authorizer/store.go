@@ -38,7 +38,7 @@ func open(c config.Config) (opened, error) {
 	if err != nil {
 		return opened{}, hinted(err)
 	}
-	front, err := cache.New(cache.Config{Store: table, Refresh: c.Refresh, MustRefresh: c.MustRefresh, MaxStale: c.MaxStale})
+	front, err := cache.New(cache.Config{Store: checked{table}, Refresh: c.Refresh, MustRefresh: c.MustRefresh, MaxStale: c.MaxStale})
 	return opened{Store: front, cache: front, parking: table}, err
 }
 
