@@ -101,6 +101,12 @@ func (e *exporting) write() error {
 func (e *exporting) writeKept() error {
 	gone := map[string]bool{}
 	for _, f := range e.files.Files() {
+		if !mayKeep(f.Path) {
+			// No import keeps such a file. Somebody else wrote it, and a shell, an editor or
+			// Git might do what it says.
+			e.note("the kept file %s is left out: hidden files and node_modules are no part of a workspace", f.Path)
+			continue
+		}
 		if id := tenantOf(f.Path); id != "" && indexOf(e.tenants, id) < 0 {
 			if !gone[id] {
 				e.note("the kept files of tenants/%s are left out, for there is no such tenant with a revision in force", id)

@@ -53,6 +53,13 @@ func keptFiles(fsys fs.FS, s *dir.Snapshot) (kept []tenants.File, leftOut []stri
 	return kept, leftOut, nil
 }
 
+// mayKeep reports whether keptFiles would take a file by its path.
+func mayKeep(p string) bool {
+	parts := strings.Split(p, "/")
+	return !slices.ContainsFunc(parts, func(part string) bool { return strings.HasPrefix(part, ".") }) &&
+		!slices.Contains(parts[:len(parts)-1], "node_modules")
+}
+
 // bundledPaths are the files of the platform's and the tenants' bundles.
 func bundledPaths(s *dir.Snapshot) map[string]bool {
 	all := map[string]bool{}
