@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -42,12 +44,33 @@ func (o *writer) Write(p []byte) (int, error) {
 // line writes a line. A terminal or pipe that is gone has nobody to tell it to.
 func (o *writer) line(text string) { _, _ = o.Write([]byte(text + "\n")) }
 
-// json writes a value as indented JSON.
+// json writes a value as indented JSON. What could steer a terminal is escaped, C1
+// controls and direction marks too, which JSON itself would let through.
 func (o *writer) json(v any) error {
-	enc := json.NewEncoder(o)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := o.Write(escaped(b.Bytes()))
+	return err
+}
+
+// escaped writes the characters of a JSON text that are not printable as \u escapes.
+func escaped(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for _, r := range string(text) {
+		if r == '\n' || unicode.IsPrint(r) {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			out = fmt.Appendf(out, "\\u%04x", unit)
+		}
+	}
+	return out
 }
 
 // style is an ANSI code.

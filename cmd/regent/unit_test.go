@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -301,5 +303,27 @@ func TestDecisionsAreForgotten(t *testing.T) {
 	}
 	if left := len(d.local.decided); left != 0 {
 		t.Errorf("%d decisions are kept", left)
+	}
+}
+
+// TestJSONSteersNoTerminal holds that JSON says the same, without raw control characters.
+func TestJSONSteersNoTerminal(t *testing.T) {
+	t.Parallel()
+	const text = "a\x1b[31m\u009b31m\u202eb\u2066\x7f\nc\U000E0041 é 世"
+	var b bytes.Buffer
+	if err := newWriter(&b).json(map[string]string{"message": text}); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range b.String() {
+		if r != '\n' && !unicode.IsPrint(r) {
+			t.Errorf("%U is written as it is", r)
+		}
+	}
+	var back map[string]string
+	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back["message"] != text {
+		t.Errorf("it reads as %q: %v", back["message"], err)
+	}
+	if !strings.Contains(b.String(), "é 世") {
+		t.Errorf("what is printable is escaped: %s", b.String())
 	}
 }
