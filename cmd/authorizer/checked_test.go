@@ -75,3 +75,14 @@ func errorText(err error) string {
 	}
 	return err.Error()
 }
+
+// TestProcessor holds that children are judged by the part of a processor that a
+// function of that size has.
+func TestProcessor(t *testing.T) {
+	t.Parallel()
+	for megabytes, want := range map[string]float64{"": 0, "x": 0, "128": 128. / 1769, "512": 512. / 1769, "1769": 1, "10240": 1} {
+		if got := processor(megabytes); got != want {
+			t.Errorf("%q MB: %g, want %g", megabytes, got, want)
+		}
+	}
+}

@@ -27,6 +27,20 @@ func childMemory(megabytes string) uint64 {
 	return min(max(left, sandbox.MinMemory), sandbox.DefaultMemory)
 }
 
+// wholeProcessor is the memory with which Lambda gives a function one processor, in
+// megabytes; others have theirs in proportion.
+const wholeProcessor = 1769
+
+// processor is the part of one processor that a function of so many megabytes has; 0,
+// which is a whole one, without a number.
+func processor(megabytes string) float64 {
+	size, err := strconv.ParseUint(megabytes, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return min(float64(size)/wholeProcessor, 1)
+}
+
 // childWatch logs and counts what happens to child processes.
 type childWatch struct {
 	messages                         *slog.Logger

@@ -58,6 +58,7 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 		EvalTimeout:  c.EvalTimeout,
 		InProcess:    c.InProcess,
 		Memory:       childMemory(environment(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE")),
+		Processor:    processor(environment(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE")),
 		Parking:      store.parking,
 		Report:       watch.report,
 		// The function logs what it answers, which is trouble where the engine was

@@ -42,6 +42,9 @@ type Parts struct {
 	// Memory is what each child may allocate, in bytes; zero means
 	// sandbox.DefaultMemory.
 	Memory uint64
+	// Processor is the part of a processor that the program is granted; zero means a
+	// whole one.
+	Processor float64
 	// Parking is told about parked revisions, and Report about what happens to
 	// children; nil for nobody.
 	Parking tenants.ParkingLot
@@ -87,7 +90,7 @@ func policies(p Parts) (engine.Policies, error) {
 		return rules.New(rules.Config{Store: p.Store, Timeout: p.EvalTimeout, Capacity: p.Capacity})
 	}
 	return sandbox.New(sandbox.Config{
-		Store: p.Store, Timeout: p.EvalTimeout, Capacity: p.Capacity, Children: p.Children, Memory: p.Memory,
+		Store: p.Store, Timeout: p.EvalTimeout, Capacity: p.Capacity, Children: p.Children, Memory: p.Memory, Processor: p.Processor,
 		Parking: p.Parking, Report: p.Report,
 	})
 }

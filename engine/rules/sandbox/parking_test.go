@@ -77,3 +77,34 @@ func TestCoolDownGrows(t *testing.T) {
 		t.Errorf("the longest cool-down is %s, want %s", longest, maxCoolDown)
 	}
 }
+
+// TestStarved holds that a child is late through no fault of its own where others had
+// its share, and not where the share is small: in a function with 512 MB, which has 0.29 of
+// a processor, rules that never end would never be parked.
+func TestStarved(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		used  time.Duration
+		share float64
+		want  bool
+	}{
+		{80 * time.Millisecond, 0, false},
+		{40 * time.Millisecond, 0, false},
+		{39 * time.Millisecond, 0, true},
+		{39 * time.Millisecond, 1, true},
+		{39 * time.Millisecond, 2, true},
+		{23 * time.Millisecond, 0.29, false},
+		{11 * time.Millisecond, 0.29, true},
+	} {
+		if got := starved(tt.used, 80*time.Millisecond, tt.share); got != tt.want {
+			t.Errorf("%s of 80 ms, with %g of a processor: starved %t", tt.used, tt.share, got)
+		}
+	}
+	p := newPool(t, Config{Store: shelve(), Processor: 0.25})
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.lanes.slots[0].process.share; got != 0.25 {
+		t.Errorf("a child judges by %g of a processor", got)
+	}
+}

@@ -52,6 +52,10 @@ type Config struct {
 	// Memory is what each child may allocate, in bytes, from MinMemory to
 	// DefaultMemory; zero means DefaultMemory.
 	Memory uint64
+	// Processor is the part of one processor that this program is granted, where that is
+	// less than a whole one: what children do not get for that reason is no excuse for
+	// being late. Zero means a whole one.
+	Processor float64
 	// Parking is told about parked revisions; nil for nobody.
 	Parking tenants.ParkingLot
 	// Report is told what happens to children, one call at a time; nil for nobody.
@@ -224,7 +228,11 @@ func (p *Pool) refill(s *slot, tenant string, held time.Duration) {
 // start starts a child for a slot. All but the first, which is for the quick, are behind
 // it and behind this process where there are not enough processors.
 func (p *Pool) start(s *slot) (*process, error) {
-	return startProcess(p.config.command, configuration{p.config.Memory, p.config.Capacity}, s.number > 0)
+	child, err := startProcess(p.config.command, configuration{p.config.Memory, p.config.Capacity}, s.number > 0)
+	if err == nil {
+		child.share = p.config.Processor
+	}
+	return child, err
 }
 
 // replace ends a slot's child and starts another, in the background.

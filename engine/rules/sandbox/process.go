@@ -31,7 +31,7 @@ type killedError struct {
 	// reason is "deadline", "crash", "memory", "stack", "signal" or "protocol".
 	reason string
 	// starved tells that the child had less than half of the processor time that its
-	// budget is on a machine of its own: the machine's fault rather than the rules'.
+	// budget is where it does not have to share: the machine's fault rather than the rules'.
 	starved bool
 	// compiling tells that bundles were being compiled.
 	compiling bool
@@ -64,6 +64,8 @@ type process struct {
 	id   uint64
 	// loaded mirrors what the child keeps.
 	loaded *lru.Cache[pairKey, struct{}]
+	// share is the part of a processor that there is at all; 0 means a whole one.
+	share float64
 	// uses counts requests since the memory was looked at.
 	uses int
 
@@ -190,8 +192,8 @@ type watch struct {
 	// before is what the child had used of the processors when its time began.
 	before time.Duration
 	// stopped tells that the answer came, killed that it did not, and then starved
-	// whether the child had less than half of its time from the processors. Where that is
-	// not known, nobody is starved.
+	// whether somebody else had what the child should have had of the processors. Where
+	// that is not known, nobody is starved.
 	stopped, killed, starved bool
 }
 
@@ -211,8 +213,9 @@ func (w *watch) late() {
 		return
 	}
 	now := processorTime(w.process.cmd.Process.Pid)
-	w.starved = w.before > 0 && now-w.before < w.budget.time/2
-	if w.starved && w.budget.extensions > 0 {
+	used := now - w.before
+	w.starved = w.before > 0 && starved(used, w.budget.time, w.process.share)
+	if w.before > 0 && w.budget.extensions > 0 && starved(used, w.budget.time, 1) {
 		w.budget.extensions--
 		w.before = now
 		w.timer.Reset(w.budget.time)
@@ -220,6 +223,15 @@ func (w *watch) late() {
 	}
 	w.killed = true
 	w.process.kill()
+}
+
+// starved tells whether a child that used so much of the processors has had less than
+// half of what it could have in that time, of the share of a processor that there is.
+func starved(used, in time.Duration, share float64) bool {
+	if share <= 0 || share > 1 {
+		share = 1
+	}
+	return float64(used) < float64(in)/2*share
 }
 
 // stop ends the watch. It returns true if the child was killed.
