@@ -272,12 +272,16 @@ func (a API) validateCache(p *problems) {
 }
 
 // missing tells whether the cache key fixes a credential or a tenant selector,
-// and if not, which identity source would.
+// and if not, which identity source would. A credential that is itself said to be
+// in a token is reported elsewhere, and nothing more is known.
 func (a API) missing(s Source) (need Source, fixed bool) {
 	switch s.Kind {
 	case "host":
 		need = Source{"header", "host"}
 	case "issuer", "claim":
+		if a.Credential.Kind == "issuer" || a.Credential.Kind == "claim" {
+			return s, true
+		}
 		return a.missing(a.Credential)
 	case "cookie":
 		need = Source{"header", "cookie"}
