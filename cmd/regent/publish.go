@@ -82,8 +82,8 @@ func warnings(ws *dir.Snapshot, below ...string) (found []string) {
 	return found
 }
 
-// records are warnings about records that the workspace and the store do not have alike:
-// publishing a policy leaves them as they are.
+// records are warnings about records, and a platform, that the workspace and the store do
+// not have alike: publishing a policy leaves them as they are.
 func (p *proposal) records(ws *dir.Snapshot) (found []string) {
 	const counts = "%s: the store has another record of %s %s, which is what counts: %s differ; %s writes this one"
 	fields := func(stored, own any) string {
@@ -108,7 +108,24 @@ func (p *proposal) records(ws *dir.Snapshot) (found []string) {
 			}
 		}
 	}
+	if other := p.otherPlatform(ws); other != "" {
+		found = append(found, "platform/ and lib/: the store has "+other+" what counts; regent platform publish publishes this one")
+	}
 	return found
+}
+
+// otherPlatform says what platform the store has, in place of the workspace's; "" if the
+// workspace has none or the same.
+func (p *proposal) otherPlatform(ws *dir.Snapshot) string {
+	own, stored := ws.PlatformBundle(), p.base.platform
+	switch {
+	case len(own.Files()) == 0, own.Digest() == stored.Digest():
+		return ""
+	case len(stored.Files()) == 0:
+		return "no platform, and that is"
+	default:
+		return "another platform, revision " + stored.Digest().Short() + ", which is"
+	}
 }
 
 // publish checks, tests, shows and stores the proposed revision, and brings it into
