@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 
 	"regent/cmd/internal/devissuer"
 	"regent/cmd/internal/lambdaapi"
+	"regent/tenants/dynamo"
+	"regent/tenants/dynamo/dynamotest"
+	"regent/tenants/storetest"
 )
 
 // BenchmarkStart measures from the start of the process to its asking for the first
@@ -29,32 +33,37 @@ func BenchmarkStart(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	env := []string{"REGENT_STORE=dir:" + workspace(b, is, "https://idp.slow.example/keys"), "REGENT_EVAL_TIMEOUT=5s"}
-	request := event("api.acme.example", "a1b2c3", "GET", "/orders", mint(b, is, issuer, time.Now().Add(time.Hour)))
+	files := workspace(b, is, string(is.JWKS()))
+	env := []string{"REGENT_STORE=dir:" + files, "REGENT_EVAL_TIMEOUT=5s"}
+	table := dynamotest.Table(b)
+	storetest.Fill(b, dynamotest.OpenAt(b, dynamotest.Endpoint(b), dynamo.Options{Table: table, Administer: true}), seed(b, files))
+	tableEnv := append(dynamotest.Environment(dynamotest.Endpoint(b)), "REGENT_STORE=dynamodb:"+table, "REGENT_EVAL_TIMEOUT=5s")
+	expires := time.Now().Add(time.Hour)
+	request := event("api.acme.example", "a1b2c3", "GET", "/orders", mint(b, is, issuer, expires))
+	other := event("api.slow.example", "a1b2c3", "GET", "/orders", mint(b, is, "https://idp.slow.example", expires))
 
-	var least, isolated, inProcess, first, second []time.Duration
-	run := func(c lambdaapi.Config, starts *[]time.Duration, answers bool) {
+	var least, isolated, inProcess, fromTable, first, second, cold, next []time.Duration
+	run := func(c lambdaapi.Config, starts *[]time.Duration, answers ...answer) {
 		f, err := lambdaapi.Start(c)
 		if err != nil {
 			b.Fatal(err)
 		}
 		defer f.Close()
 		*starts = append(*starts, f.InitDuration())
-		for _, times := range []*[]time.Duration{&first, &second} {
-			if !answers {
-				return
-			}
+		for _, a := range answers {
 			start := time.Now()
-			if reply, err := f.Invoke(b.Context(), request); err != nil || reply.Error != nil {
-				b.Fatal(err, reply.Error)
+			reply, err := f.Invoke(b.Context(), a.event)
+			if err != nil || !bytes.Contains(reply.Payload, []byte(`"Allow"`)) {
+				b.Fatalf("%v, %v, %s", err, reply.Error, reply.Payload)
 			}
-			*times = append(*times, time.Since(start))
+			*a.times = append(*a.times, time.Since(start))
 		}
 	}
 	for b.Loop() {
-		run(lambdaapi.Config{Path: bare}, &least, false)
-		run(lambdaapi.Config{Path: function, Env: env}, &isolated, true)
-		run(lambdaapi.Config{Path: function, Env: append(slices.Clone(env), "REGENT_ISOLATION=none")}, &inProcess, false)
+		run(lambdaapi.Config{Path: bare}, &least)
+		run(lambdaapi.Config{Path: function, Env: env}, &isolated, answer{request, &first}, answer{request, &second})
+		run(lambdaapi.Config{Path: function, Env: append(slices.Clone(env), "REGENT_ISOLATION=none")}, &inProcess)
+		run(lambdaapi.Config{Path: function, Env: tableEnv}, &fromTable, answer{request, &cold}, answer{other, &next})
 	}
 	ms := func(times []time.Duration) float64 {
 		slices.Sort(times)
@@ -67,8 +76,17 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(ms(isolated)/ms(least), "start/bare")
 	b.ReportMetric(ms(first), "first-ms")
 	b.ReportMetric(ms(second), "second-ms")
+	b.ReportMetric(ms(fromTable), "table-start-ms")
+	b.ReportMetric(ms(cold), "table-first-ms")
+	b.ReportMetric(ms(next), "table-next-tenant-ms")
 	b.ReportMetric(megabytes(b, bare), "bare-MB")
 	b.ReportMetric(megabytes(b, function), "function-MB")
+}
+
+// answer is an event, and where the time of its answer goes.
+type answer struct {
+	event []byte
+	times *[]time.Duration
 }
 
 func megabytes(b *testing.B, file string) float64 {

@@ -56,7 +56,7 @@ func deploy(t *testing.T, path string, env ...string) *deployment {
 }
 
 // seed reads a workspace as what a store holds.
-func seed(t *testing.T, path string) storetest.Seed {
+func seed(t testing.TB, path string) storetest.Seed {
 	t.Helper()
 	store, err := dir.Open(path)
 	if err != nil {
