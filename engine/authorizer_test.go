@@ -72,6 +72,7 @@ func TestTenantResolution(t *testing.T) {
 		{"host unknown", []func(*scene){host("nobody.example")}, "deny all tenant_unknown"},
 		{"host empty", []func(*scene){host("")}, "deny all tenant_unknown"},
 		{"host absent", []func(*scene){host()}, "deny all tenant_unknown"},
+		{"host that its tenant's record does not have", []func(*scene){func(s *scene) { s.moving = true }}, "trouble store"},
 		{"host twice", []func(*scene){host("api.acme.example", "api.acme.example")}, "unauthorized request_doubtful"},
 		{"header twice", []func(*scene){by("header:x-tenant"), func(s *scene) { s.req.Headers["x-tenant"] = []string{"acme", "globex"} }}, "unauthorized request_doubtful"},
 		{"header joined by a comma", []func(*scene){by("header:x-tenant"), func(s *scene) { s.req.Headers["x-tenant"] = []string{"acme,globex"} }}, "unauthorized request_doubtful"},

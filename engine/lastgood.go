@@ -138,6 +138,14 @@ func (l *lastGood) failed(tenant string, b bundles, now time.Time, err error) {
 	}
 }
 
+// forget drops a tenant that there is no more: another one may have its id later.
+func (l *lastGood) forget(tenant string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.young, tenant)
+	delete(l.older, tenant)
+}
+
 func (l *lastGood) of(tenant string) *good {
 	g, ok := l.young[tenant]
 	if !ok {

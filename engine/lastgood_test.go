@@ -45,6 +45,9 @@ type coded struct{}
 func (coded) Error() string     { return "reading too fast" }
 func (coded) StoreCode() string { return "ThrottlingException" }
 
+// deleted is the status of a tenant that is not there from now on.
+const deleted tenants.Status = "deleted"
+
 // TestLastGoodRevision walks a tenant through activations of revisions that load and
 // of some that do not.
 func TestLastGoodRevision(t *testing.T) {
@@ -121,6 +124,11 @@ func TestLastGoodRevision(t *testing.T) {
 			{revision: "r1", want: "allow r1"},
 			{revision: "killed", want: "trouble parked"},
 		}},
+		{"a tenant that was deleted, and another that has its id", time.Hour, []step{
+			{revision: "r1", want: "allow r1"},
+			{status: deleted, want: "deny all tenant_unknown "},
+			{revision: "broken", status: tenants.Active, want: "trouble policy"},
+		}},
 		{"a suspended tenant", time.Hour, []step{
 			{revision: "r1", want: "allow r1"},
 			{revision: "broken", status: tenants.Suspended, want: "deny all tenant_suspended "},
@@ -148,7 +156,7 @@ func TestLastGoodRevision(t *testing.T) {
 			for i, step := range tt.steps {
 				now = now.Add(step.pass)
 				tenant := s.tenants["acme"]
-				tenant.Identity.Anonymous = true
+				tenant.ID, tenant.Identity.Anonymous = "acme", true
 				if step.revision != "" {
 					tenant.Revision = tenants.Digest(step.revision)
 				}
@@ -156,6 +164,9 @@ func TestLastGoodRevision(t *testing.T) {
 					tenant.Status = step.status
 				}
 				s.tenants["acme"] = tenant
+				if step.status == deleted {
+					delete(s.tenants, "acme")
+				}
 				if step.platform != "" {
 					s.platform = tenants.Digest(step.platform)
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,7 @@ func (a *Authorizer) resolve(ctx context.Context, req Request, api tenants.API, 
 		claims, readable = a.Identity.Peek(credential)
 	}
 	named := ""
+	var by []selection
 	stray := false
 	for _, selector := range api.Tenant {
 		kind, value, err := selected(req, selector, claims)
@@ -54,6 +56,7 @@ func (a *Authorizer) resolve(ctx context.Context, req Request, api tenants.API, 
 			return tenants.Tenant{}, conflict()
 		}
 		named = id
+		by = append(by, selection{kind, value})
 	}
 	if named == "" {
 		if !readable && needsToken(api) {
@@ -66,12 +69,26 @@ func (a *Authorizer) resolve(ctx context.Context, req Request, api tenants.API, 
 	}
 	tenant, err := a.Store.Tenant(ctx, named)
 	if errors.Is(err, tenants.ErrNotFound) {
+		a.last.forget(named)
 		return tenants.Tenant{}, &denial{code: CodeTenantUnknown, detail: "the tenant is not registered", wholeKey: true}
 	}
 	if err != nil {
 		return tenants.Tenant{}, asTrouble("store", err)
 	}
+	for _, s := range by {
+		if !slices.Contains(tenant.Selectors.Of(s.kind), s.value) {
+			// The store may have read the two at different times. Nobody knows which is
+			// newer, so this is not said in a Deny, which would be cached.
+			return tenants.Tenant{}, Troublef("store", "a %s selector names tenant %q, whose record does not have the value: it is being moved", s.kind, tenant.ID)
+		}
+	}
 	return tenant, nil
+}
+
+// selection is a selector value by which a tenant was named.
+type selection struct {
+	kind  tenants.SelectorKind
+	value string
 }
 
 // selected returns the value by which a selector names a tenant; "" if the request

@@ -35,6 +35,8 @@ type scene struct {
 	claims    map[string]map[string]any // of readable tokens
 	platform  tenants.Digest
 	decision  engine.Decision
+	// moving tells that the tenants' records do not have the selectors that name them.
+	moving bool
 	perms     engine.Permissions
 	allowed   document
 	narrowed  []engine.Limit
@@ -192,7 +194,27 @@ func (s *scene) Tenant(ctx context.Context, id string) (tenants.Tenant, error) {
 	if !ok {
 		return tenants.Tenant{}, fmt.Errorf("tenant: %w", tenants.ErrNotFound)
 	}
+	if !s.moving {
+		t.Selectors = s.held(id)
+	}
 	return t, nil
+}
+
+// held are the selectors that name a tenant.
+func (s *scene) held(id string) (held tenants.Selectors) {
+	for text, holder := range s.selectors {
+		kind, value, _ := strings.Cut(text, " ")
+		switch {
+		case holder != id:
+		case kind == string(tenants.ByHost):
+			held.Hosts = append(held.Hosts, value)
+		case kind == string(tenants.ByIssuer):
+			held.Issuers = append(held.Issuers, value)
+		default:
+			held.Values = append(held.Values, value)
+		}
+	}
+	return held
 }
 
 func (s *scene) Bundle(context.Context, tenants.Digest) (tenants.Bundle, error) {

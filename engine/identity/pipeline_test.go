@@ -58,6 +58,7 @@ func answered(t *testing.T, v *Verifier, tenant tenants.Tenant, authorization ..
 	if authorization != nil {
 		headers["Authorization"] = authorization
 	}
+	tenant.Selectors.Hosts = []string{"api.acme.example"} // by which it is found
 	event := must(json.Marshal(members{
 		"type": "REQUEST", "methodArn": "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3/prod/GET/orders",
 		"resource": "/orders", "path": "/orders", "httpMethod": "GET", "multiValueHeaders": headers,

@@ -108,3 +108,27 @@ func TestStarved(t *testing.T) {
 		t.Errorf("a child judges by %g of a processor", got)
 	}
 }
+
+// TestExtension is what a child of a busy machine, or of a small function, is granted.
+func TestExtension(t *testing.T) {
+	t.Parallel()
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	for _, tt := range []struct {
+		name      string
+		used, all int // of 300 ms
+		left      int // extensions
+		want      bool
+	}{
+		{"a whole processor", 290, 290, 9, false},
+		{"half of one", 150, 150, 9, false},
+		{"a third", 100, 100, 9, true},
+		{"a third, again", 100, 200, 9, true},
+		{"a third, and enough in all", 100, 300, 9, false},
+		{"hardly any, time after time", 20, 180, 1, true},
+		{"hardly any, for too long", 20, 200, 0, false},
+	} {
+		if got := (budget{ms(300), tt.left}).extends(ms(tt.used), ms(tt.all)); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}

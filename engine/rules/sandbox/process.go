@@ -182,6 +182,14 @@ type budget struct {
 	extensions int
 }
 
+// extends tells whether a child that used so much of the processors since its time
+// began, and so much in all, is granted the time again. What it used before counts: a
+// child with a third of a processor would otherwise be starved time after time, and
+// have far more than it is meant to have.
+func (b budget) extends(used, all time.Duration) bool {
+	return b.extensions > 0 && starved(used, b.time, 1) && all < b.time*3/4
+}
+
 // watch kills a child that is late.
 type watch struct {
 	process *process
@@ -189,8 +197,9 @@ type watch struct {
 
 	mu    sync.Mutex
 	timer *time.Timer
-	// before is what the child had used of the processors when its time began.
-	before time.Duration
+	// first is what the child had used of the processors when it was asked, and before
+	// when its time began, which an extension begins anew.
+	first, before time.Duration
 	// stopped tells that the answer came, killed that it did not, and then starved
 	// whether somebody else had what the child should have had of the processors. Where
 	// that is not known, nobody is starved.
@@ -198,7 +207,8 @@ type watch struct {
 }
 
 func (p *process) watch(b budget) *watch {
-	w := &watch{process: p, budget: b, before: processorTime(p.cmd.Process.Pid)}
+	w := &watch{process: p, budget: b, first: processorTime(p.cmd.Process.Pid)}
+	w.before = w.first
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timer = time.AfterFunc(b.time, w.late)
@@ -215,7 +225,7 @@ func (w *watch) late() {
 	now := processorTime(w.process.cmd.Process.Pid)
 	used := now - w.before
 	w.starved = w.before > 0 && starved(used, w.budget.time, w.process.share)
-	if w.before > 0 && w.budget.extensions > 0 && starved(used, w.budget.time, 1) {
+	if w.before > 0 && w.budget.extends(used, now-w.first) {
 		w.budget.extensions--
 		w.before = now
 		w.timer.Reset(w.budget.time)

@@ -52,6 +52,7 @@ func TestSoak(t *testing.T) {
 	if err := p.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	p.background.Wait() // for the other children: what they have counts as before
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 
 	var right, late, wrong atomic.Int64
