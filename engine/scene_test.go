@@ -36,10 +36,10 @@ type scene struct {
 	platform  tenants.Digest
 	decision  engine.Decision
 	// moving tells that the tenants' records do not have the selectors that name them.
-	moving bool
-	perms     engine.Permissions
-	allowed   document
-	narrowed  []engine.Limit
+	moving   bool
+	perms    engine.Permissions
+	allowed  document
+	narrowed []engine.Limit
 	// staleness is how old the tenants' records are that could not be read anew.
 	staleness time.Duration
 	// fail makes the method of this name return an error or panic.
