@@ -86,6 +86,7 @@ func TestSoak(t *testing.T) {
 		})
 	}
 	callers.Wait()
+	p.background.Wait() // for children that are being replaced
 	t.Logf("%d right, %d in trouble, %d killed", right.Load(), late.Load(), killed.Load())
 	if wrong.Load() > 0 || right.Load() < 20 || late.Load() > right.Load()/20 {
 		t.Errorf("%d wrong, %d right, %d in trouble", wrong.Load(), right.Load(), late.Load())
