@@ -166,7 +166,10 @@ func compileProblems(ctx context.Context, checker *sandbox.Checker, s rulebook, 
 	if err != nil || len(found) > 0 {
 		return found, err
 	}
-	_, err = ruletest.Run(ctx, s.PlatformBundle(), tests, ruletest.Options{Run: "^$", Dir: at})
+	_, err = ruletest.Confined(ctx, s.PlatformBundle(), tests, ruletest.Options{Run: "^$", Dir: at})
+	if stopped := (*ruletest.StoppedError)(nil); errors.As(err, &stopped) {
+		return []problem{{File: cmp.Or(at, "platform"), Code: "limit", Message: "its tests: " + stopped.Error()}}, nil
+	}
 	return problemsOf(ctx, err, at, func(file string) string { return file })
 }
 

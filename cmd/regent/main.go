@@ -18,11 +18,13 @@ import (
 	"os/signal"
 	"syscall"
 
+	"regent/engine/rules/ruletest"
 	"regent/engine/rules/sandbox"
 )
 
 func main() {
 	sandbox.Main()
+	ruletest.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)

@@ -154,7 +154,11 @@ func (p *proposal) publish(ctx context.Context, tests testJob, warnings []string
 		return err
 	}
 	if bad := shortcomings(p.out.Tests, testFlags{}); p.ran() > 0 && len(bad) > 0 {
-		return p.refuse("nothing was stored: " + strings.Join(bad, ", "))
+		err := p.refuse("nothing was stored: " + strings.Join(bad, ", "))
+		if anyStopped(p.out.Tests) {
+			p.c.hint(stoppedHint)
+		}
+		return err
 	}
 	if !p.c.json {
 		p.c.showSummary(p.out.Changes, "regent diff shows all of it")

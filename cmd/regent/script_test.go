@@ -18,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"regent/engine/rules/ruletest"
 	"regent/engine/rules/sandbox"
 )
 
@@ -26,6 +27,7 @@ var update = flag.Bool("update", false, "rewrite the golden files in testdata/sc
 // TestMain lets scripts run the real main as `exec regent`.
 func TestMain(m *testing.M) {
 	sandbox.Main()
+	ruletest.Main()
 	testscript.Main(m, map[string]func(){"regent": main})
 }
 

@@ -28,6 +28,8 @@ type testFlags struct {
 	threshold float64
 	format    string
 	verbose   bool
+	// timeout bounds the run of one bundle; 0 means ruletest.DefaultTotal.
+	timeout time.Duration
 }
 
 func (c *cli) testCommand() *cobra.Command {
@@ -36,8 +38,9 @@ func (c *cli) testCommand() *cobra.Command {
 		Use:   "test [DIR]",
 		Short: "Run the tests of the platform and of every tenant",
 		Long: `Runs every test rule in the workspace's *_test.rego files: the platform's and lib's
-once, and each tenant's on its own, together with the platform's rules. The exit
-status is 1 if a test fails, if none runs, or if coverage is below the threshold.`,
+once, and each tenant's on its own, together with the platform's rules, in a child
+process that is killed if they do not end. The exit status is 1 if a test fails, if
+none runs, or if coverage is below the threshold.`,
 		Example: `  regent test
   regent test --run viewer -v
   regent test --threshold 90 --format junit > report.xml`,
@@ -53,6 +56,7 @@ status is 1 if a test fails, if none runs, or if coverage is below the threshold
 	cmd.Flags().Float64Var(&f.threshold, "threshold", 0, "fail if the coverage of a tenant or of the platform is below this percentage; implies --coverage")
 	cmd.Flags().StringVar(&f.format, "format", "", "pretty, json or junit (default pretty)")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show tests that pass and the cases of tables")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", ruletest.DefaultTotal, "how long all the tests of a tenant, or of the platform, may take together")
 	c.completeFlag(cmd, "format", func() []string { return formats() })
 	c.completeFlag(cmd, "tenant", c.tenantIDs)
 	return cmd
@@ -73,6 +77,9 @@ func (f *testFlags) validate(cmd *cobra.Command, json bool) error {
 	}
 	if _, err := regexp.Compile(f.run); err != nil {
 		return usage(cmd, fmt.Errorf("--run: %w", err))
+	}
+	if f.timeout <= 0 {
+		return usage(cmd, fmt.Errorf("--timeout %s is not above 0s", f.timeout))
 	}
 	if f.threshold < 0 || f.threshold > 100 {
 		return usage(cmd, fmt.Errorf("--threshold %g is not a percentage from 0 to 100", f.threshold))
@@ -131,7 +138,8 @@ func testJobs(s *dir.Snapshot, only []string) ([]testJob, error) {
 }
 
 // runTests runs the jobs, as many at a time as there are processors. A bundle that
-// does not compile is in the error, and the others are run all the same.
+// does not compile is in the error, and the others are run all the same. A run that was
+// ended by force is a report that says so.
 func (c *cli) runTests(ctx context.Context, platform tenants.Bundle, jobs []testJob, f testFlags) ([]ruletest.Suite, error) {
 	suites := make([]ruletest.Suite, len(jobs))
 	errs := make([]error, len(jobs))
@@ -143,7 +151,10 @@ func (c *cli) runTests(ctx context.Context, platform tenants.Bundle, jobs []test
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(jobs); i = int(next.Add(1)) - 1 {
 				j := jobs[i]
-				report, err := ruletest.Run(ctx, platform, j.bundle, ruletest.Options{Run: f.run, Coverage: f.coverage, Dir: j.dir})
+				report, err := ruletest.Confined(ctx, platform, j.bundle, ruletest.Options{Run: f.run, Coverage: f.coverage, Dir: j.dir, Total: f.timeout})
+				if stopped := (*ruletest.StoppedError)(nil); errors.As(err, &stopped) {
+					err = nil
+				}
 				suites[i], errs[i] = ruletest.Suite{Name: j.name, Report: report}, err
 				progress.step(j.name)
 			}
@@ -198,9 +209,19 @@ func (c *cli) judgeTests(suites []ruletest.Suite, f testFlags) error {
 		c.errorLine(s)
 	}
 	if len(short) > 0 {
+		if anyStopped(suites) {
+			c.hint(stoppedHint)
+		}
 		return exitStatus(exitNo)
 	}
 	return nil
+}
+
+// stoppedHint is what to do about a run that was ended by force.
+const stoppedHint = "make that test simpler; regent test --run NAME runs others without it, and its --timeout gives more time"
+
+func anyStopped(suites []ruletest.Suite) bool {
+	return slices.ContainsFunc(suites, func(s ruletest.Suite) bool { return s.Report.Stopped != "" })
 }
 
 func shortcomings(suites []ruletest.Suite, f testFlags) []string {
@@ -209,6 +230,9 @@ func shortcomings(suites []ruletest.Suite, f testFlags) []string {
 	for _, s := range suites {
 		ran += s.Report.Ran()
 		bad += s.Report.Failed + s.Report.Errors
+		if s.Report.Stopped != "" {
+			short = append(short, s.Name+": "+s.Report.Stopped)
+		}
 		if cov := s.Report.Coverage; cov != nil && cov.Percent < f.threshold {
 			short = append(short, fmt.Sprintf("%s: coverage %g %% is below %g %%", s.Name, cov.Percent, f.threshold))
 		}

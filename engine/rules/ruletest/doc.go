@@ -20,11 +20,12 @@
 //
 // Coverage counts the rules, not the tests: a test file covers itself.
 //
-// The package is not a sandbox. A test is cut off at its timeout, and one that cannot
-// be interrupted is given up, but it may use memory and processor time until then,
-// and compiling is not bounded. Check a bundle of people you do not trust first
-// (package rules). It links the testing package, so the Lambda function must never
-// import it.
+// Run is not a sandbox. A test is cut off at its timeout, and one that cannot be
+// interrupted is given up, but it may use memory and processor time until then,
+// and compiling is not bounded. Confined does the same in a child process that is
+// killed when it takes too long, too much memory or too much stack (package sandbox);
+// it is for people who do not trust each other. The package links the testing package,
+// so the Lambda function must never import it.
 //
-// Run may be called by many goroutines; reports are plain values.
+// Run and Confined may be called by many goroutines; reports are plain values.
 package ruletest

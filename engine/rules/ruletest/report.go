@@ -32,12 +32,14 @@ type Report struct {
 	Duration time.Duration `json:"duration_ns"`
 	// Tests are sorted by file, line and name.
 	Tests []Test `json:"tests"`
+	// Stopped says why the run was ended by force, if it was: see Confined.
+	Stopped string `json:"stopped,omitempty"`
 	// Coverage is nil unless Options.Coverage asked for it.
 	Coverage *Coverage `json:"coverage,omitempty"`
 }
 
 // OK reports whether nothing failed. It is true of a run without tests: see Ran.
-func (r Report) OK() bool { return r.Failed == 0 && r.Errors == 0 }
+func (r Report) OK() bool { return r.Failed == 0 && r.Errors == 0 && r.Stopped == "" }
 
 // Ran returns the number of tests that were evaluated. Zero means that the run proves
 // nothing: there are no tests, or the filter matches none, or all are skipped.

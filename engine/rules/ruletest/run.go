@@ -30,6 +30,9 @@ type Options struct {
 	Run string
 	// Timeout bounds each test; zero means DefaultTimeout.
 	Timeout time.Duration
+	// Total bounds a whole run by Confined, starting and compiling included; zero means
+	// DefaultTotal. Run does not look at it.
+	Total time.Duration
 	// Coverage asks for Report.Coverage. It makes tests slower.
 	Coverage bool
 	// Dir is put before the tenant's file names in the report, such as
@@ -43,7 +46,16 @@ type Options struct {
 //
 // Tests that fail are no error. The error is rules.Problems if the bundles cannot be
 // parsed or compiled, and the context's if that ends first.
+//
+// Run holds the tests to their time only as far as they can be interrupted, and to
+// nothing else: tests of people you do not trust are for Confined.
 func Run(ctx context.Context, platform, tenant tenants.Bundle, opts Options) (Report, error) {
+	return runTold(ctx, platform, tenant, opts, nil)
+}
+
+// runTold is Run, and tells how it goes where tell is not nil. Then the tests run one
+// after the other, so that the one that begins is the one that runs.
+func runTold(ctx context.Context, platform, tenant tenants.Bundle, opts Options, tell func(message)) (Report, error) {
 	start := time.Now()
 	opts.Timeout = cmp.Or(opts.Timeout, DefaultTimeout)
 	if opts.Timeout < 0 {
@@ -66,6 +78,7 @@ func Run(ctx context.Context, platform, tenant tenants.Bundle, opts Options) (Re
 	if opts.Coverage {
 		r.cover = cover.New()
 	}
+	r.teller = newTeller(tell, r.cover)
 	report, err := r.all(ctx, filter)
 	report.Duration = time.Since(start)
 	return report, err
@@ -88,6 +101,7 @@ type run struct {
 	store    storage.Store
 	compiler *ast.Compiler
 	cover    *cover.Cover
+	teller   *teller
 }
 
 func (r run) all(ctx context.Context, filter *regexp.Regexp) (Report, error) {
@@ -97,28 +111,42 @@ func (r run) all(ctx context.Context, filter *regexp.Regexp) (Report, error) {
 	}
 	report := Report{Tests: []Test{}}
 	pending := r.discover(filter)
+	r.teller.list(pending)
 	r.collect(results, func(res *tester.Result) {
 		k := key(res.Package, res.Name)
 		if ref, own := pending[k]; own {
 			delete(pending, k)
-			report.add(r.test(ctx, res, ref.query))
+			if res.Fail {
+				r.teller.running(k) // once more, to explain it
+			}
+			t := r.test(ctx, res, ref.query)
+			report.add(t)
+			r.teller.ended(t)
 		}
 	})
 	if err := ctx.Err(); err != nil {
 		return Report{}, err
 	}
-	for _, t := range pending {
+	for k, t := range pending {
 		t.test.Outcome = Error
 		t.test.Error = fmt.Sprintf("did not end within %s, and cannot be interrupted", r.opts.Timeout)
+		if r.teller.waited(k) {
+			t.test.Error = "did not run: another test did not end, and cannot be interrupted"
+		}
 		report.add(t.test)
+		r.teller.ended(t.test)
 	}
-	slices.SortFunc(report.Tests, func(a, b Test) int {
-		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, strings.Compare(a.Name, b.Name))
-	})
+	sortTests(report.Tests)
 	if r.cover != nil {
 		report.Coverage = coverage(r.cover, r.src)
 	}
 	return report, nil
+}
+
+func sortTests(tests []Test) {
+	slices.SortFunc(tests, func(a, b Test) int {
+		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, strings.Compare(a.Name, b.Name))
+	})
 }
 
 // begin compiles and starts the tests.
@@ -137,6 +165,9 @@ func (r run) begin(ctx context.Context) (<-chan *tester.Result, error) {
 		Filter(r.opts.Run)
 	if r.cover != nil {
 		runner.SetCoverageQueryTracer(r.cover).SetCoverageRuns(nil)
+	}
+	if r.teller.tell != nil {
+		runner.SetParallel(1).SetCoverageQueryTracer(r.teller)
 	}
 	results, err := runner.RunTests(ctx, nil)
 	if err != nil {
