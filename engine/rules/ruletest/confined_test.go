@@ -1,6 +1,7 @@
 package ruletest_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -110,6 +111,18 @@ func TestConfinedEndsBombs(t *testing.T) {
 			noChildren(t)
 		})
 	}
+}
+
+// TestConfinedEndsWithItsContext does not run beside others either.
+func TestConfinedEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	b := bundle(t, module("bomb_test.rego", endless))
+	_, err := ruletest.Confined(ctx, tenants.Bundle{}, b, ruletest.Options{Timeout: time.Minute, Total: time.Minute})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, want the context's end", err)
+	}
+	noChildren(t)
 }
 
 // noChildren holds that no process is left that this one started, a zombie included.
