@@ -72,6 +72,25 @@ func bomb(t *testing.T, name string) tenants.File {
 // endless takes hours, and little memory.
 const endless = "package bomb_test\n\ntest_bomb if {\n\tsome a in numbers.range(1, 9000)\n\tsome b in numbers.range(1, 9000)\n\tsome c in numbers.range(1, 9000)\n\ta + b + c < 0\n}\n"
 
+// deep compares two long arrays, which takes a level of the stack for each element, and
+// little memory besides.
+const deep = `package bomb_test
+
+test_bomb if {
+	a0 := numbers.range(1, 500)
+	a1 := array.concat(a0, a0)
+	a2 := array.concat(a1, a1)
+	a3 := array.concat(a2, a2)
+	a4 := array.concat(a3, a3)
+	a5 := array.concat(a4, a4)
+	a6 := array.concat(a5, a5)
+	a7 := array.concat(a6, a6)
+	a8 := array.concat(a7, a7)
+	b := array.concat(a7, a7)
+	a8 == b
+}
+`
+
 // hoarder keeps everything that it makes.
 const hoarder = "package bomb_test\n\ntest_bomb if count([[i, j, k] | some i in numbers.range(1, 9000); some j in numbers.range(1, 9000); some k in [1, 2]]) == 0\n"
 
@@ -84,7 +103,7 @@ func TestConfinedEndsBombs(t *testing.T) {
 		{"compiling", "deadline", "", bomb(t, "d01_dag_equal")},
 		{"time", "deadline", "data.bomb_test.test_bomb", module("bomb_test.rego", endless)},
 		{"memory", "memory", "data.bomb_test.test_bomb", module("bomb_test.rego", hoarder)},
-		{"stack", "stack", "data.bomb_test.test_bomb", bomb(t, "d40_flat_unify")},
+		{"stack", "stack", "data.bomb_test.test_bomb", module("bomb_test.rego", deep)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.reason == "memory" && unlimited() {
