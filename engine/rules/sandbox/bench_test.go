@@ -101,7 +101,16 @@ func BenchmarkNeighbours(b *testing.B) {
 				}
 			}
 			var alone, beside []time.Duration
+			// What the round before left behind, children that start or compile anew, is not
+			// measured.
+			settle := func() {
+				p.background.Wait()
+				for range 50 {
+					_, _ = decide(b, p, "good", platform, good)
+				}
+			}
 			for b.Loop() {
+				settle()
 				round(&alone)
 				stop := make(chan struct{})
 				var callers sync.WaitGroup
@@ -118,6 +127,7 @@ func BenchmarkNeighbours(b *testing.B) {
 						}
 					})
 				}
+				settle()
 				round(&beside)
 				close(stop)
 				callers.Wait()

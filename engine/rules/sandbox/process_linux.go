@@ -41,8 +41,12 @@ func pipe() (r, w *os.File, err error) {
 // silent tells that nothing is to be read, the end included.
 func silent(f *os.File) bool {
 	fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, 0)
-	return n == 0 && err == nil
+	for {
+		n, err := unix.Poll(fds, 0)
+		if err != unix.EINTR { // Go's scheduler sends signals to its own threads
+			return n == 0 && err == nil
+		}
+	}
 }
 
 // processorTime is what a process has used of the processors; 0 if that is not
