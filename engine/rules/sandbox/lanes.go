@@ -27,8 +27,9 @@ const (
 
 // lanes hands out children, and is fair to tenants: those who wait take turns, one
 // question each, whoever has asked most. Where there are several children, the first
-// one is kept for tenants that are known to be quick. So whatever the others do, a
-// quick tenant waits for questions of quick tenants only.
+// one is kept for tenants that are known to be quick, and no tenant has all of them. So
+// whatever another one does, a quick tenant waits for questions of quick tenants only,
+// and hardly for a burst of one of them.
 type lanes struct {
 	mu    sync.Mutex
 	slots []*slot
@@ -47,6 +48,8 @@ type lanes struct {
 type slot struct {
 	number int
 	busy   bool
+	// tenant has it, or had it last.
+	tenant string
 	// process is nil where none could be started.
 	process *process
 }
@@ -83,7 +86,7 @@ func (l *lanes) take(ctx context.Context, tenant string, pair pairKey) (*slot, e
 	}
 	if len(l.waiting[tenant]) == 0 {
 		if s := l.pick(tenant, pair); s != nil {
-			s.busy = true
+			s.busy, s.tenant = true, tenant
 			l.mu.Unlock()
 			return s, nil
 		}
@@ -159,6 +162,9 @@ func (l *lanes) remove(tenant string, i int) {
 // compiled, else the first for the quick and the last for others, so that what
 // is killed is seldom what the quick use.
 func (l *lanes) pick(tenant string, pair pairKey) *slot {
+	if len(l.slots) > 1 && l.held(tenant) >= len(l.slots)-1 {
+		return nil
+	}
 	quick := l.quick(tenant)
 	var found *slot
 	for _, s := range l.slots {
@@ -171,6 +177,16 @@ func (l *lanes) pick(tenant string, pair pairKey) *slot {
 		}
 	}
 	return found
+}
+
+// held is how many children a tenant has.
+func (l *lanes) held(tenant string) (n int) {
+	for _, s := range l.slots {
+		if s.busy && s.tenant == tenant {
+			n++
+		}
+	}
+	return n
 }
 
 func (l *lanes) quick(tenant string) bool {
@@ -221,7 +237,7 @@ func (l *lanes) dispatch() {
 			i++ // others may have what this one may not
 			continue
 		}
-		s.busy = true
+		s.busy, s.tenant = true, tenant
 		w.slot <- s
 		l.turns = append(append(l.turns[:i:i], l.turns[i+1:]...), tenant)
 		l.remove(tenant, 0)
