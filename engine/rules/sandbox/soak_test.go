@@ -132,3 +132,23 @@ func childrenOf(t *testing.T, pid int) []string {
 	}
 	return found
 }
+
+// TestSignalsAreNoEnd holds that a child is not taken for dead because Go's scheduler
+// interrupts the look at it.
+func TestSignalsAreNoEnd(t *testing.T) {
+	t.Parallel()
+	var replaced atomic.Int64
+	platform, good := bundle(t, nil), authz(t, small)
+	p := newPool(t, Config{Store: shelve(platform, good), Timeout: patient, Report: func(e Event) {
+		if e.Kind == Replaced {
+			replaced.Add(1)
+		}
+	}})
+	for range 1000 {
+		mustAllow(t, p, "acme", platform, good)
+		time.Sleep(time.Millisecond) // questions at a pace are what it happens to
+	}
+	if n := replaced.Load(); n > 0 {
+		t.Errorf("%d children were replaced", n)
+	}
+}
