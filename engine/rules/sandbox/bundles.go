@@ -81,6 +81,10 @@ func (p *Pool) bundle(ctx context.Context, d tenants.Digest) (tenants.Bundle, er
 	// One caller's cancellation must not fail the others that wait for the same bundle.
 	shared := context.WithoutCancel(ctx)
 	done := p.flight.DoChan(string(d), func() (any, error) {
+		// The flight before may have ended since this caller looked.
+		if b, ok := p.bundles.get(d); ok {
+			return b, nil
+		}
 		b, err := p.config.Store.Bundle(shared, d)
 		if err == nil {
 			p.bundles.put(d, b)
