@@ -62,6 +62,8 @@ type process struct {
 	// from buffers out.
 	from *bufio.Reader
 	id   uint64
+	// allowed is the time of the request.
+	allowed allowance
 	// loaded mirrors what the child keeps.
 	loaded *lru.Cache[pairKey, struct{}]
 	// share is the part of a processor that there is at all; 0 means a whole one.
@@ -102,11 +104,11 @@ func startProcess(command []string, conf configuration, behind bool) (*process, 
 
 // spawn runs the command with nothing of this process but three pipes.
 func spawn(command []string) (*process, error) {
-	childIn, to, err := pipe()
+	childIn, to, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	from, childOut, err := pipe()
+	from, childOut, err := answerPipe()
 	if err != nil {
 		closeAll(childIn, to)
 		return nil, err
@@ -127,7 +129,8 @@ func spawn(command []string) (*process, error) {
 		closeAll(to, from, messages)
 		return nil, err
 	}
-	p := &process{cmd: cmd, to: to, out: from, from: bufio.NewReaderSize(from, 4<<10), last: &tail{}, exited: make(chan struct{})}
+	p := &process{cmd: cmd, to: to, out: from, last: &tail{}, exited: make(chan struct{})}
+	p.from = bufio.NewReaderSize(answers{p}, 4<<10)
 	go p.reap(messages)
 	return p, nil
 }
@@ -162,12 +165,8 @@ func (p *process) exchange(op byte, request *writer, limit int, b budget) (frame
 		return frame{}, errIdle
 	}
 	p.id++
-	w := p.watch(b)
+	p.allow(b)
 	f, err := p.roundTrip(request.seal(p.id, op), limit)
-	if w.stop() {
-		// An answer that comes with the deadline comes too late: the child is ending.
-		return frame{}, &killedError{reason: "deadline", starved: w.starved}
-	}
 	if err != nil {
 		return frame{}, p.failure(err)
 	}
@@ -190,49 +189,36 @@ func (b budget) extends(used, all time.Duration) bool {
 	return b.extensions > 0 && starved(used, b.time, 1) && all < b.time*3/4
 }
 
-// watch kills a child that is late.
-type watch struct {
-	process *process
-	budget  budget
-
-	mu    sync.Mutex
-	timer *time.Timer
+// allowance is what is left of a budget.
+type allowance struct {
+	budget
+	// until is when the time is over.
+	until time.Time
 	// first is what the child had used of the processors when it was asked, and before
 	// when its time began, which an extension begins anew.
 	first, before time.Duration
-	// stopped tells that the answer came, killed that it did not, and then starved
-	// whether somebody else had what the child should have had of the processors. Where
-	// that is not known, nobody is starved.
-	stopped, killed, starved bool
 }
 
-func (p *process) watch(b budget) *watch {
-	w := &watch{process: p, budget: b, first: processorTime(p.cmd.Process.Pid)}
-	w.before = w.first
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(b.time, w.late)
-	return w
+// allow begins the time of a request.
+func (p *process) allow(b budget) {
+	used := processorTime(p.cmd.Process.Pid)
+	p.allowed = allowance{budget: b, until: time.Now().Add(b.time), first: used, before: used}
 }
 
-// late is called when the time is over.
-func (w *watch) late() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.stopped {
-		return
+// late ends a child whose time is over and returns why, or grants the time again and
+// returns nil. It does not wait for the child's end: one with much memory takes its time.
+func (p *process) late() error {
+	a := &p.allowed
+	now := processorTime(p.cmd.Process.Pid)
+	used := now - a.before
+	// Where it is not known what the child had, nobody is starved.
+	if a.before > 0 && a.extends(used, now-a.first) {
+		a.extensions--
+		a.before, a.until = now, time.Now().Add(a.time)
+		return nil
 	}
-	now := processorTime(w.process.cmd.Process.Pid)
-	used := now - w.before
-	w.starved = w.before > 0 && starved(used, w.budget.time, w.process.share)
-	if w.before > 0 && w.budget.extends(used, now-w.first) {
-		w.budget.extensions--
-		w.before = now
-		w.timer.Reset(w.budget.time)
-		return
-	}
-	w.killed = true
-	w.process.kill()
+	p.kill()
+	return &killedError{reason: "deadline", starved: a.before > 0 && starved(used, a.time, p.share)}
 }
 
 // starved tells whether a child that used so much of the processors has had less than
@@ -244,17 +230,8 @@ func starved(used, in time.Duration, share float64) bool {
 	return float64(used) < float64(in)/2*share
 }
 
-// stop ends the watch. It returns true if the child was killed.
-func (w *watch) stop() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.stopped = true
-	w.timer.Stop()
-	return w.killed
-}
-
 func (p *process) roundTrip(request []byte, limit int) (frame, error) {
-	if _, err := p.to.Write(request); err != nil {
+	if err := p.send(request); err != nil {
 		return frame{}, err
 	}
 	f, err := readFrame(p.from, limit, nil)
@@ -265,6 +242,39 @@ func (p *process) roundTrip(request []byte, limit int) (frame, error) {
 		return frame{}, errWire
 	}
 	return f, nil
+}
+
+// send writes a request while there is time. What a pipe holds is written at once.
+func (p *process) send(request []byte) error {
+	for {
+		if err := p.to.SetWriteDeadline(p.allowed.until); err != nil {
+			return err
+		}
+		n, err := p.to.Write(request)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		request = request[n:]
+		if err := p.late(); err != nil {
+			return err
+		}
+	}
+}
+
+// answers reads what a child says while it has time.
+type answers struct{ *process }
+
+// Read waits for the child no longer than it is allowed.
+func (a answers) Read(b []byte) (int, error) {
+	for {
+		n, err := readBefore(a.out, b, a.allowed.until)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if err := a.late(); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // lookAfter is how many short questions are asked between two looks at a child's
@@ -287,6 +297,10 @@ func (p *process) grown(held time.Duration, memory uint64) bool {
 // failure kills the child and says what its end was.
 func (p *process) failure(err error) error {
 	p.kill()
+	var killed *killedError
+	if errors.As(err, &killed) {
+		return killed
+	}
 	if errors.Is(err, errWire) {
 		return &killedError{reason: "protocol"}
 	}

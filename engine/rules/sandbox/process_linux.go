@@ -28,14 +28,32 @@ func (p *process) stepBack() {
 	_ = unix.Setpriority(unix.PRIO_PGRP, p.cmd.Process.Pid, niceness) // less may always be had
 }
 
-// pipe returns the two ends of a pipe that blocks: for an answer within microseconds
-// a thread that waits in read is faster than Go's poller.
-func pipe() (r, w *os.File, err error) {
+// answerPipe returns the two ends of a pipe that blocks: for an answer within microseconds
+// a thread that waits for it is faster than Go's poller.
+func answerPipe() (r, w *os.File, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, nil, err
 	}
 	return os.NewFile(uintptr(fds[0]), "pipe"), os.NewFile(uintptr(fds[1]), "pipe"), nil
+}
+
+// readBefore reads what there is, and waits for it until the time is over; then the
+// error is os.ErrDeadlineExceeded.
+func readBefore(f *os.File, b []byte, until time.Time) (int, error) {
+	fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLIN}}
+	for {
+		left := unix.NsecToTimespec(max(time.Until(until), 0).Nanoseconds())
+		switch n, err := unix.Ppoll(fds, &left, nil); {
+		case err == unix.EINTR: // Go's scheduler sends signals to its own threads
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, os.ErrDeadlineExceeded
+		default:
+			return f.Read(b)
+		}
+	}
 }
 
 // silent tells that nothing is to be read, the end included.

@@ -14,7 +14,14 @@ func attributes() *syscall.SysProcAttr { return nil }
 
 func (p *process) stepBack() {}
 
-func pipe() (r, w *os.File, err error) { return os.Pipe() }
+func answerPipe() (r, w *os.File, err error) { return os.Pipe() }
+
+func readBefore(f *os.File, b []byte, until time.Time) (int, error) {
+	if err := f.SetReadDeadline(until); err != nil {
+		return 0, err
+	}
+	return f.Read(b)
+}
 
 // silent tells that nothing is to be read. Without a way to look, a child that ended
 // while it was idle is noticed when it is asked.
