@@ -2,14 +2,7 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/json"
-	"maps"
 	"slices"
-	"sync"
-
-	"regent/tenants"
 )
 
 // cached tells whether API Gateway may replay the reply to other requests.
@@ -85,6 +78,7 @@ func (w *work) remembered(ctx context.Context, policy Policy, known Known) (comp
 		}
 		c.limits = append(narrowed, c.limits...)
 	}
+	c.limits = logged(c.limits)
 	// What IAM made us leave out depends on the request at hand, which was kept: such
 	// a document is right for its key, but the next request may want another.
 	if len(narrowed) == 0 {
@@ -93,110 +87,10 @@ func (w *work) remembered(ctx context.Context, policy Policy, known Known) (comp
 	return c, nil
 }
 
-// memoKey digests everything that a document is computed from. Every text in it is
-// behind its length, so two keys are equal only if all of it is.
-func (w *work) memoKey(known Known) ([sha256.Size]byte, error) {
-	api := w.api
-	api.Routes = nil // they are many, and JSON is slow: see below
-	// What was read as JSON or YAML is valid UTF-8, and JSON keeps it apart. It does not
-	// keep apart what a request can have.
-	settled, err := json.Marshal(struct {
-		API      tenants.API
-		Tenant   InputTenant
-		Identity Identity
-		Target   Target
-	}{api, known.Input.Tenant, known.Input.Identity, known.Input.API})
-	if err != nil {
-		return [sha256.Size]byte{}, err
+// logged copies as many limits as are logged: what is remembered has to be small.
+func logged(limits []Limit) []Limit {
+	if len(limits) == 0 {
+		return nil
 	}
-	b := appendTexts(nil, string(w.platform), string(w.tenant.Revision), partition(w.req.ARN), string(settled))
-	b = binary.AppendUvarint(b, uint64(len(w.api.Routes)))
-	for _, r := range w.api.Routes {
-		b = appendTexts(b, r.Method, r.Path)
-	}
-	b = binary.AppendUvarint(b, uint64(len(known.Headers)))
-	for _, name := range slices.Sorted(maps.Keys(known.Headers)) {
-		b = appendTexts(b, name, known.Headers[name])
-	}
-	b = binary.AppendUvarint(b, uint64(len(known.Query)))
-	for _, name := range slices.Sorted(maps.Keys(known.Query)) {
-		b = appendTexts(b, name)
-		b = appendTexts(b, known.Query[name]...)
-	}
-	for _, f := range []struct {
-		fixed bool
-		value string
-	}{
-		{known.Method, known.Input.Method},
-		{known.Route, known.Input.Route},
-		{known.Path, known.Input.Path},
-		{known.SourceIP, known.Input.SourceIP},
-		{known.RouteMethod != "", known.RouteMethod},
-	} {
-		if f.fixed {
-			b = appendTexts(b, f.value)
-		} else {
-			b = appendTexts(b)
-		}
-	}
-	return sha256.Sum256(b), nil
-}
-
-// appendTexts appends a list of texts so that no two lists look the same.
-func appendTexts(b []byte, texts ...string) []byte {
-	b = binary.AppendUvarint(b, uint64(len(texts)))
-	for _, t := range texts {
-		b = binary.AppendUvarint(b, uint64(len(t)))
-		b = append(b, t...)
-	}
-	return b
-}
-
-// partition returns the part of an ARN that its API's other fields do not have.
-func partition(arn string) string {
-	for i, colons := 0, 0; i < len(arn); i++ {
-		if arn[i] == ':' {
-			if colons++; colons == 2 {
-				return arn[:i]
-			}
-		}
-	}
-	return arn
-}
-
-// memoSize is how many keys each of the two generations of a memo holds. A document
-// has at most 8 KB.
-const memoSize = 1000
-
-// memo remembers documents by key, in two generations: when the younger one is full
-// the older one is forgotten. The zero value is empty.
-type memo struct {
-	mu           sync.Mutex
-	young, older map[[sha256.Size]byte]complete
-}
-
-func (m *memo) get(key [sha256.Size]byte) (complete, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if c, ok := m.young[key]; ok {
-		return c, true
-	}
-	c, ok := m.older[key]
-	if ok {
-		m.add(key, c)
-	}
-	return c, ok
-}
-
-func (m *memo) put(key [sha256.Size]byte, c complete) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.add(key, c)
-}
-
-func (m *memo) add(key [sha256.Size]byte, c complete) {
-	if m.young == nil || len(m.young) >= memoSize {
-		m.older, m.young = m.young, make(map[[sha256.Size]byte]complete)
-	}
-	m.young[key] = c
+	return slices.Clone(limits[:min(len(limits), maxIncomplete)])
 }

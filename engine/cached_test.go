@@ -162,7 +162,8 @@ func TestMemoKey(t *testing.T) {
 			tenant(func(t *tenants.Tenant) { t.Revision = "ha256:acme" })(s)
 		}, true},
 		{"another order of routes", nil, nil, func(s *scene) { slices.Reverse(s.api.Routes) }, true},
-		{"identity sources", nil, nil, func(s *scene) { s.api.Cache.Identity = append(s.api.Cache.Identity, source("stage:x")) }, true},
+		{"an identity source that fixes no more", nil, nil, func(s *scene) { s.api.Cache.Identity = append(s.api.Cache.Identity, source("stage:x")) }, false},
+		{"an identity source that fixes the path", nil, nil, func(s *scene) { s.api.Cache.Identity = append(s.api.Cache.Identity, source("context:path")) }, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

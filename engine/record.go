@@ -90,8 +90,12 @@ type RecordStale struct {
 	Message string `json:"message"`
 }
 
-// maxLogged bounds texts that come from rules and requests.
-const maxLogged = 256
+// maxLogged bounds texts that come from rules and requests, in bytes, and maxIncomplete
+// the entries of Incomplete.
+const (
+	maxLogged     = 256
+	maxIncomplete = 10
+)
 
 func (w *work) record(err error) Record {
 	r := Record{
@@ -118,7 +122,7 @@ func (w *work) record(err error) Record {
 			r.Masked = []string{"/input/identity/subject"}
 		}
 	}
-	r.Incomplete = w.limits[:min(len(w.limits), 10)]
+	r.Incomplete = w.limits[:min(len(w.limits), maxIncomplete)]
 	r.Stale = w.recordStale()
 	r.Result, r.Error = w.result(err)
 	return r
