@@ -38,11 +38,13 @@ type guard struct {
 func layers() []layer {
 	return []layer{
 		{in: "internal/measure"}, // for benchmarks: nothing but tests imports it
+		{in: "internal/jsontext"},
 		{in: "tenants"},
 		{in: "tenants/dynamo/...", may: []string{"tenants", "tenants/dynamo"}},
 		{in: "tenants/...", may: []string{"tenants"}},
 		{in: "engine", may: []string{"tenants"}},
-		{in: "engine/apigw", may: []string{"tenants", "engine", "engine/iam"}},
+		{in: "engine/apigw", may: []string{"tenants", "engine", "engine/iam", "internal/jsontext"}},
+		{in: "engine/iam", may: []string{"engine", "tenants", "internal/jsontext"}},
 		{in: "engine/rules/...", may: []string{"tenants", "engine", "engine/rules/..."}},
 		{in: "engine/...", may: []string{"tenants", "engine"}},
 		{in: "policies"},

@@ -1,13 +1,14 @@
 package apigw
 
 import (
-	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"regent/engine"
 	"regent/engine/iam"
+	"regent/internal/jsontext"
 	"regent/tenants"
 )
 
@@ -16,16 +17,63 @@ const codeReply = "reply"
 
 // policyReply is the reply that carries an IAM policy.
 type policyReply struct {
-	PrincipalID        string         `json:"principalId"`
-	PolicyDocument     iam.Document   `json:"policyDocument"`
-	Context            map[string]any `json:"context,omitempty"`
-	UsageIdentifierKey string         `json:"usageIdentifierKey,omitempty"`
+	PrincipalID    string
+	PolicyDocument iam.Document
+	Context        map[string]any
+	// UsageIdentifierKey is left out if it is empty.
+	UsageIdentifierKey string
+}
+
+// appendJSON writes compact JSON with sorted context keys.
+func (r policyReply) appendJSON(b []byte) ([]byte, error) {
+	b = jsontext.Append(append(b, `{"principalId":`...), r.PrincipalID)
+	b, err := r.PolicyDocument.AppendJSON(append(b, `,"policyDocument":`...))
+	if err == nil {
+		b, err = appendContext(b, r.Context)
+	}
+	if r.UsageIdentifierKey != "" {
+		b = jsontext.Append(append(b, `,"usageIdentifierKey":`...), r.UsageIdentifierKey)
+	}
+	return append(b, '}'), err
 }
 
 // simpleReply is the reply of HTTP APIs with simple responses.
 type simpleReply struct {
-	IsAuthorized bool           `json:"isAuthorized"`
-	Context      map[string]any `json:"context,omitempty"`
+	IsAuthorized bool
+	Context      map[string]any
+}
+
+// appendJSON writes compact JSON with sorted context keys.
+func (r simpleReply) appendJSON(b []byte) ([]byte, error) {
+	b = strconv.AppendBool(append(b, `{"isAuthorized":`...), r.IsAuthorized)
+	b, err := appendContext(b, r.Context)
+	return append(b, '}'), err
+}
+
+// appendContext appends the member context, if there is anything in it.
+func appendContext(b []byte, values map[string]any) ([]byte, error) {
+	before := `,"context":{`
+	for _, key := range sorted(values) {
+		b = jsontext.Append(append(b, before...), key)
+		b = append(b, ':')
+		switch v := values[key].(type) {
+		case string:
+			b = jsontext.Append(b, v)
+		case bool:
+			b = strconv.AppendBool(b, v)
+		default: // a number, in one of Go's types
+			text, err := json.Marshal(v)
+			if err != nil {
+				return nil, err
+			}
+			b = append(b, text...)
+		}
+		before = ","
+	}
+	if len(values) > 0 {
+		b = append(b, '}')
+	}
+	return b, nil
 }
 
 // Encode writes the reply in the form that the request's shape and the API want.
@@ -43,7 +91,7 @@ func (Gateway) Encode(req engine.Request, api tenants.API, reply engine.Reply) (
 		if req.Shape != engine.ShapeHTTP2 {
 			return nil, engine.Troublef(codeReply, "API %q is registered with simple responses, which a %s event does not have: set the authorizer's payload format to 2.0, or simple to false", api.ID, req.Shape)
 		}
-		return marshal(simpleReply{reply.Allow, reply.Context})
+		return fits(simpleReply{reply.Allow, reply.Context}.appendJSON(make([]byte, 0, 512)))
 	}
 	if reply.PrincipalID == "" || !printable(reply.PrincipalID) {
 		return nil, engine.Troublef(codeReply, "the principal id is empty or has line breaks, NUL or broken UTF-8 in it")
@@ -59,7 +107,7 @@ func (Gateway) Encode(req engine.Request, api tenants.API, reply engine.Reply) (
 		}
 		out.UsageIdentifierKey = reply.UsageKey
 	}
-	return marshal(out)
+	return fits(out.appendJSON(make([]byte, 0, 2048)))
 }
 
 // document says the reply's verdict in IAM's words: the complete document if there is
@@ -162,18 +210,13 @@ func printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsAny(s, "\r\n\x00")
 }
 
-// marshal writes compact JSON with sorted context keys, within the size limit.
-func marshal(reply any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	// Escaping for HTML would only make it longer.
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(reply); err != nil {
+// fits holds a reply to the size limit.
+func fits(reply []byte, err error) ([]byte, error) {
+	if err != nil {
 		return nil, engine.Troublef(codeReply, "the reply has a value that is not JSON")
 	}
-	out := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
-	if len(out) > iam.MaxReply {
-		return nil, engine.Troublef(codeReply, "the reply has %d bytes: API Gateway takes up to %d; make the context smaller", len(out), iam.MaxReply)
+	if len(reply) > iam.MaxReply {
+		return nil, engine.Troublef(codeReply, "the reply has %d bytes: API Gateway takes up to %d; make the context smaller", len(reply), iam.MaxReply)
 	}
-	return out, nil
+	return reply, nil
 }

@@ -399,6 +399,6 @@ func (c *cover) verify() error {
 }
 
 func length(d Document) int {
-	b, _ := d.written()
+	b, _ := d.written(make([]byte, 0, 4096))
 	return len(b)
 }

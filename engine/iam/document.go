@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"regent/internal/jsontext"
 )
 
 // Document is an IAM policy document. The zero value grants nothing.
@@ -139,25 +141,30 @@ func (s Statement) wellFormed() bool {
 }
 
 // MarshalJSON writes the document; Statement is a list, never null.
-func (d Document) MarshalJSON() ([]byte, error) {
-	if b, ok := d.written(); ok {
-		return b, nil
+func (d Document) MarshalJSON() ([]byte, error) { return d.AppendJSON(nil) }
+
+// AppendJSON appends what MarshalJSON writes. Documents as they are made here are
+// written without encoding/json, which would take most of the time of making one.
+func (d Document) AppendJSON(b []byte) ([]byte, error) {
+	if written, ok := d.written(b); ok {
+		return written, nil
 	}
 	type plain Document
 	if d.Statement == nil {
 		d.Statement = []Statement{}
 	}
-	return marshal(plain(d))
+	text, err := marshal(plain(d))
+	return append(b, text...), err
 }
 
-// written is a document's JSON without encoding/json, which takes most of the time of
-// making one. It returns false for what documents made here do not have.
-func (d Document) written() ([]byte, bool) {
+// written appends the document by hand. It returns false for what documents made here
+// do not have.
+func (d Document) written(b []byte) ([]byte, bool) {
 	if d.ID != "" {
 		return nil, false
 	}
-	b := append(make([]byte, 0, 4096), `{"Version":`...)
-	b = append(appendText(b, d.Version), `,"Statement":[`...)
+	b = jsontext.Append(append(b, `{"Version":`...), d.Version)
+	b = append(b, `,"Statement":[`...)
 	for i, s := range d.Statement {
 		if s.Sid != "" || len(s.NotAction) > 0 || len(s.Condition) > 0 {
 			return nil, false
@@ -165,7 +172,7 @@ func (d Document) written() ([]byte, bool) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendText(append(b, `{"Effect":`...), string(s.Effect))
+		b = jsontext.Append(append(b, `{"Effect":`...), string(s.Effect))
 		b = appendList(b, `,"Action":[`, s.Action)
 		b = appendList(b, `,"Resource":[`, s.Resource)
 		b = append(appendList(b, `,"NotResource":[`, s.NotResource), '}')
@@ -182,24 +189,9 @@ func appendList(b []byte, name string, list Strings) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendText(b, text)
+		b = jsontext.Append(b, text)
 	}
 	return append(b, ']')
-}
-
-// appendText appends a text in JSON.
-func appendText(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			text, err := marshal(s)
-			if err != nil {
-				// A string always marshals.
-				panic(err)
-			}
-			return append(b, text...)
-		}
-	}
-	return append(append(append(b, '"'), s...), '"')
 }
 
 // marshal leaves <, > and & as they are: paths may hold them, a reply has no HTML in

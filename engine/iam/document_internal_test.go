@@ -24,7 +24,7 @@ func TestWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, ok := d.written(); !ok || string(got) != string(want) {
+		if got, ok := d.written(nil); !ok || string(got) != string(want) {
 			t.Errorf("%t\n got %s\nwant %s", ok, got, want)
 		}
 	}
@@ -34,7 +34,7 @@ func TestWritten(t *testing.T) {
 		{Statement: []Statement{{NotAction: Strings{"a"}}}},
 		{Statement: []Statement{{Condition: map[string]map[string]Strings{"a": {"b": {"c"}}}}}},
 	} {
-		if _, ok := d.written(); ok {
+		if _, ok := d.written(nil); ok {
 			t.Errorf("%+v is written without what it has", d)
 		}
 	}
