@@ -219,7 +219,7 @@ func TestThreeKillsPark(t *testing.T) {
 		return is
 	}
 	for range strikesToPark {
-		if until, yes := p.parking.parked(key); yes {
+		if until, _, yes := p.parking.parked(key); yes {
 			t.Fatalf("parked until %s, too early", until)
 		}
 		kill()
@@ -335,7 +335,7 @@ func TestStarvedIsNotBlamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, parked := p.parking.parked(revisionKey{h.tenant, h.pair}); parked {
+	if _, _, parked := p.parking.parked(revisionKey{h.tenant, h.pair}); parked {
 		t.Error("it is parked")
 	}
 	// A stopped child gets nothing at all, and one that computes gets what there is.

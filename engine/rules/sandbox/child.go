@@ -76,7 +76,7 @@ func serve(in io.Reader, out io.Writer) error {
 // answer answers one request. An error ends the child: its parent does not speak
 // the protocol.
 func (c *child) answer(f frame) (w *writer, status byte, err error) {
-	r := newReader(f.payload)
+	r := newReader(f.payload, roomRequest)
 	w = newFrame()
 	if (f.code == opConfigure) != (c.policies == nil) {
 		return nil, 0, errWire

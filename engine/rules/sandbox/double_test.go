@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,7 +69,31 @@ func doubles() map[string]func(f frame) []byte {
 		"a closed pipe":      func(frame) []byte { os.Stdout.Close(); select {} },
 		"a signal":           func(frame) []byte { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} },
 		"forgetting forever": func(f frame) []byte { return newFrame().seal(f.id, statusNotLoaded) },
-		"much on stderr":     func(frame) []byte { os.Stderr.WriteString(strings.Repeat("x", 1<<20)); os.Exit(2); return nil },
+		"drop by drop": func(f frame) []byte {
+			w := newFrame()
+			_ = w.decision(engine.Decision{Reasons: []string{strings.Repeat("x", 1<<14)}})
+			for _, b := range w.seal(f.id, statusOK) {
+				os.Stdout.Write([]byte{b})
+				time.Sleep(time.Millisecond)
+			}
+			select {}
+		},
+		"a program of its own": func(frame) []byte {
+			// It has what the child has open, and outlives it.
+			cmd := exec.Command("/bin/sleep", "60")
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+			_ = cmd.Start()
+			select {}
+		},
+		"a program in a group of its own, and the end": func(frame) []byte {
+			cmd := exec.Command("/bin/sleep", "2")
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			_ = cmd.Start()
+			os.Exit(0)
+			return nil
+		},
+		"much on stderr": func(frame) []byte { os.Stderr.WriteString(strings.Repeat("x", 1<<20)); os.Exit(2); return nil },
 	}
 }
 
@@ -88,7 +113,7 @@ func runDouble(way string) int {
 		case opConfigure:
 			os.Stdout.Write(w.seal(f.id, statusOK))
 		case opLoad:
-			w.pair(newReader(f.payload).pair())
+			w.pair(newReader(f.payload, roomRequest).pair())
 			os.Stdout.Write(w.seal(f.id, statusOK))
 		default:
 			if way == unasked {

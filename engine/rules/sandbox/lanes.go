@@ -10,10 +10,11 @@ import (
 
 // Who waits, and for how long at most.
 const (
-	maxQueued       = 1024 // requests of all tenants
+	maxQueued       = 1024 // requests of all tenants; as many again of the quick
 	maxTenantQueued = 64   // requests of one
-	// waitTimeouts is how many evaluation times a request waits.
+	// waitTimeouts is how many evaluation times a request waits, longestWait how long.
 	waitTimeouts = 20
+	longestWait  = time.Second
 )
 
 // A tenant is quick if its last questions held a child for less than slowAfter on
@@ -91,7 +92,11 @@ func (l *lanes) take(ctx context.Context, tenant string, pair pairKey) (*slot, e
 			return s, nil
 		}
 	}
-	if l.queued >= maxQueued || len(l.waiting[tenant]) >= maxTenantQueued {
+	room := maxQueued
+	if l.quick(tenant) { // whoever has filled the queue, it was not them
+		room *= 2
+	}
+	if l.queued >= room || len(l.waiting[tenant]) >= maxTenantQueued {
 		l.mu.Unlock()
 		return nil, engine.Troublef(CodeBusy, "too many questions to rules are waiting already")
 	}

@@ -24,8 +24,11 @@ func confine(c configuration) error {
 	// One request at a time needs one thread; a second one would take a neighbour's.
 	runtime.GOMAXPROCS(1)
 	memory := min(max(c.memory, MinMemory), DefaultMemory)
-	// The collector works harder near the limit, before the system ends the process.
-	debug.SetMemoryLimit(int64(memory / 4 * 3))
+	debug.SetMemoryLimit(int64(softLimit(memory)))
 	debug.SetGCPercent(200)
 	return confineSystem(memory)
 }
+
+// softLimit is what the collector lets a child have for long: from there on it works
+// harder, long before the system ends the process.
+func softLimit(memory uint64) uint64 { return memory / 2 }

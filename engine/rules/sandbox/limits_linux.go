@@ -11,8 +11,8 @@ import (
 func Gaps() []string { return nil }
 
 // confineSystem sets what the system enforces, whatever the child does: memory,
-// open files, no core dump, no new privileges, and no descriptor that the parent was
-// started with.
+// open files, no core dump, and no descriptor that the parent was started with. That it can
+// get no new privileges, start saw to.
 func confineSystem(memory uint64) error {
 	for _, l := range []struct {
 		name     string
@@ -31,10 +31,8 @@ func confineSystem(memory uint64) error {
 			return fmt.Errorf("limit %s: %w", l.name, err)
 		}
 	}
-	for _, option := range [][2]int{{unix.PR_SET_NO_NEW_PRIVS, 1}, {unix.PR_SET_DUMPABLE, 0}} {
-		if err := unix.Prctl(option[0], uintptr(option[1]), 0, 0, 0); err != nil {
-			return fmt.Errorf("prctl %d: %w", option[0], err)
-		}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl: %w", err)
 	}
 	closeInherited()
 	return nil
@@ -51,3 +49,7 @@ func closeInherited() {
 	}
 	_ = unix.CloseRange(own, math.MaxUint32, 0) // kernels before 5.9 have none
 }
+
+// conceal keeps what this process has in its environment and its memory from its children,
+// which the system lets read it as the same user otherwise.
+func conceal() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }

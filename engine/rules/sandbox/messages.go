@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"regent/engine"
@@ -32,9 +33,18 @@ const (
 	maxRequest     = 8 << 20
 	maxDecision    = 64 << 10
 	maxPermissions = 2 << 20
-	maxLoaded      = 4 << 20
+	maxLoaded      = 2 << 20
 	maxText        = 4 << 10 // one text of an error
 	maxError       = 16 << 10
+)
+
+// What the lists and maps of a message may take in memory, in bytes. The largest
+// permissions that package rules makes, 5,000 cells, take about 4 MB.
+const (
+	roomRequest     = 64 << 20
+	roomDecision    = 1 << 20
+	roomPermissions = 16 << 20
+	roomLoaded      = 1 << 20
 )
 
 // pairKey names what is compiled together.
@@ -46,7 +56,9 @@ func (w *writer) pair(k pairKey) {
 }
 
 func (r *reader) pair() pairKey {
-	return pairKey{tenants.Digest(r.text()), tenants.Digest(r.text())}
+	// The child keeps it for longer than the message that has the bundles.
+	digest := func() tenants.Digest { return tenants.Digest(strings.Clone(r.text())) }
+	return pairKey{platform: digest(), revision: digest()}
 }
 
 // configuration is what a child is told before it sees anything hostile.
@@ -79,7 +91,7 @@ func (w *writer) load(l load) {
 }
 
 func (r *reader) load() load {
-	file := func(r *reader) tenants.File { return tenants.File{Path: r.text(), Content: r.bytes()} }
+	file := func(r *reader) tenants.File { return tenants.File{Path: strings.Clone(r.text()), Content: r.bytes()} }
 	return load{platform: readList(r, file), tenant: readList(r, file), schema: r.bytes()}
 }
 
@@ -283,8 +295,18 @@ func (r *reader) cell() engine.Cell {
 	}
 }
 
+// short reads one text of an error. It is a copy, for errors are kept.
+func (r *reader) short() string {
+	s := r.text()
+	if len(s) > maxText {
+		r.fail()
+		return ""
+	}
+	return strings.Clone(s)
+}
+
 func (r *reader) limit() engine.Limit {
-	return engine.Limit{File: r.text(), Line: r.small(), Reason: r.text()}
+	return engine.Limit{File: r.short(), Line: r.small(), Reason: r.short()}
 }
 
 func (r *reader) permissions() engine.Permissions {
@@ -310,11 +332,11 @@ func (w *writer) evalError(e *rules.EvalError) {
 }
 
 func (r *reader) evalError() *rules.EvalError {
-	return &rules.EvalError{Code: r.text(), File: r.text(), Line: r.small(), Message: r.text()}
+	return &rules.EvalError{Code: r.short(), File: r.short(), Line: r.small(), Message: r.short()}
 }
 
 // maxProblems is how many problems of a bundle are told.
-const maxProblems = 500
+const maxProblems = 200
 
 func (w *writer) problems(ps rules.Problems) {
 	writeList(w, ps[:min(len(ps), maxProblems)], func(w *writer, p *rules.Problem) {
@@ -329,8 +351,12 @@ func (w *writer) problems(ps rules.Problems) {
 
 func (r *reader) problems() rules.Problems {
 	ps := readList(r, func(r *reader) *rules.Problem {
-		return &rules.Problem{File: r.text(), Line: r.small(), Column: r.small(), Code: r.text(), Message: r.text()}
+		return &rules.Problem{File: r.short(), Line: r.small(), Column: r.small(), Code: r.short(), Message: r.short()}
 	})
+	if len(ps) > maxProblems {
+		r.fail()
+		return nil
+	}
 	if more := r.small() - len(ps); more > 0 {
 		ps = append(ps, &rules.Problem{Code: "more", Message: fmt.Sprintf("and %d problems more", more)})
 	}

@@ -33,6 +33,8 @@ type struck struct {
 	// was none.
 	until    time.Time
 	coolDown time.Duration
+	// compiling tells that the last kill was over compiling: there is no policy to ask.
+	compiling bool
 }
 
 // parking knows which revisions are not evaluated for a while.
@@ -48,14 +50,14 @@ func newParking(now func() time.Time) (*parking, error) {
 	return &parking{now: now, records: records}, err
 }
 
-// parked returns until when a revision is parked.
-func (p *parking) parked(k revisionKey) (until time.Time, yes bool) {
+// parked returns until when a revision is parked, and whether for what compiling it took.
+func (p *parking) parked(k revisionKey) (until time.Time, compiling, yes bool) {
 	s, ok := p.records.Get(k)
-	return s.until, ok && p.now().Before(s.until)
+	return s.until, s.compiling, ok && p.now().Before(s.until)
 }
 
 // strike counts a kill, and returns until when the revision is parked for it.
-func (p *parking) strike(k revisionKey) (until time.Time, yes bool) {
+func (p *parking) strike(k revisionKey, compiling bool) (until time.Time, yes bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
@@ -81,7 +83,7 @@ func (p *parking) strike(k revisionKey) (until time.Time, yes bool) {
 		p.records.Add(k, struck{kills: kills})
 		return time.Time{}, false
 	}
-	s.until = now.Add(s.coolDown)
+	s.until, s.compiling = now.Add(s.coolDown), compiling
 	p.records.Add(k, s)
 	return s.until, true
 }

@@ -36,9 +36,9 @@ func TestParking(t *testing.T) {
 	for _, s := range steps {
 		now = now.Add(s.passes)
 		for range s.strikes {
-			p.strike(bad)
+			p.strike(bad, false)
 		}
-		until, parked := p.parked(bad)
+		until, _, parked := p.parked(bad)
 		if parked != s.parked || parked && until.Sub(now) != s.coolDown {
 			t.Fatalf("%s: parked %t for %s, want %t for %s", s.name, parked, until.Sub(now), s.parked, s.coolDown)
 		}
@@ -48,7 +48,7 @@ func TestParking(t *testing.T) {
 		"another revision": {"acme", pairKey{"p", "good"}},
 		"another platform": {"acme", pairKey{"q", "bad"}},
 	} {
-		if _, parked := p.parked(other); parked {
+		if _, _, parked := p.parked(other); parked {
 			t.Errorf("%s is parked too", name)
 		}
 	}
@@ -64,14 +64,14 @@ func TestCoolDownGrows(t *testing.T) {
 	}
 	k := revisionKey{"acme", pairKey{"p", "bad"}}
 	for range strikesToPark {
-		p.strike(k)
+		p.strike(k, false)
 	}
 	longest := time.Duration(0)
 	for range 20 {
-		until, _ := p.parked(k)
+		until, _, _ := p.parked(k)
 		longest = until.Sub(now)
 		now = until
-		p.strike(k)
+		p.strike(k, false)
 	}
 	if longest != maxCoolDown {
 		t.Errorf("the longest cool-down is %s, want %s", longest, maxCoolDown)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +35,7 @@ func (h *policy) fetch(ctx context.Context) error {
 
 // Decide asks a child for the decision on one input.
 func (h *policy) Decide(ctx context.Context, in engine.Input, now time.Time) (d engine.Decision, err error) {
-	q := ask{op: opDecide, limit: maxDecision, now: now,
+	q := ask{op: opDecide, limit: maxDecision, room: roomDecision, now: now,
 		write: func(w *writer) error { return w.input(in) },
 		read:  func(r *reader) { d = r.decision() },
 	}
@@ -46,7 +47,7 @@ func (h *policy) Decide(ctx context.Context, in engine.Input, now time.Time) (d 
 
 // Permissions asks a child to judge the routes.
 func (h *policy) Permissions(ctx context.Context, known engine.Known, routes []tenants.Route, now time.Time) (perms engine.Permissions, err error) {
-	q := ask{op: opPermissions, limit: maxPermissions, now: now,
+	q := ask{op: opPermissions, limit: maxPermissions, room: roomPermissions, now: now,
 		write: func(w *writer) error {
 			err := w.known(known)
 			w.routes(routes)
@@ -62,11 +63,12 @@ func (h *policy) Permissions(ctx context.Context, known engine.Known, routes []t
 
 // ask is a question for a child.
 type ask struct {
-	op    byte
-	limit int
-	now   time.Time
-	write func(*writer) error
-	read  func(*reader)
+	op byte
+	// limit and room bound the answer, in a message and in memory.
+	limit, room int
+	now         time.Time
+	write       func(*writer) error
+	read        func(*reader)
 }
 
 // hold does something with a child that the tenant has for so long.
@@ -101,15 +103,23 @@ func (h *policy) hold(ctx context.Context, do func(context.Context, *process) er
 	whole = true
 	held := time.Since(start)
 	var killed *killedError
-	switch {
-	case errors.As(err, &killed):
+	if errors.As(err, &killed) {
+		killed.crowded = s.process != nil && !s.process.roomy(p.config.Memory)
 		p.replace(s, h.tenant, held)
 		return h.killed(ctx, killed)
-	case s.process != nil && s.process.grown(held, p.config.Memory):
-		p.report(Event{Kind: Replaced, Reason: "memory"})
-		p.replace(s, h.tenant, held)
-	default:
+	}
+	grown, byThis := false, false
+	if s.process != nil {
+		grown, byThis = s.process.grown(held, p.config.Memory)
+	}
+	if !grown {
 		p.lanes.done(s, h.tenant, held)
+		return err
+	}
+	p.report(Event{Kind: Replaced, Tenant: h.tenant, Revision: h.pair.revision, Reason: "memory"})
+	p.replace(s, h.tenant, held)
+	if byThis { // an answer in time, and the end of what everybody had compiled
+		h.strike(ctx, "memory", false)
 	}
 	return err
 }
@@ -142,7 +152,10 @@ func (h *policy) with(ctx context.Context, s *slot, do func(context.Context, *pr
 			return err
 		}
 	}
-	return engine.Troublef(CodeSandbox, "no child stays")
+	if s.process == nil {
+		return engine.Troublef(CodeSandbox, "no child stays")
+	}
+	return &killedError{reason: "protocol"} // it forgets what it has just been told
 }
 
 // errForgotten means that a child has dropped a pair that this side thought it had.
@@ -153,7 +166,7 @@ func (h *policy) ask(ctx context.Context, child *process, q ask) error {
 	if err := h.compile(ctx, child); err != nil {
 		return err
 	}
-	timeout := h.left(ctx)
+	timeout, hurried := h.left(ctx)
 	if timeout <= 0 {
 		return evaluation(&rules.EvalError{Code: "timeout", Message: "no time was left for it"})
 	}
@@ -169,9 +182,13 @@ func (h *policy) ask(ctx context.Context, child *process, q ask) error {
 	f, err := child.exchange(q.op, w, max(q.limit, maxError), budget{time: timeout + Slack})
 	h.spent.Add(int64(time.Since(start)))
 	if err != nil {
+		var killed *killedError
+		if errors.As(err, &killed) {
+			killed.hurried = hurried
+		}
 		return err
 	}
-	r := newReader(f.payload)
+	r := newReader(f.payload, q.room)
 	switch f.code {
 	case statusOK:
 		q.read(r)
@@ -191,16 +208,17 @@ func (h *policy) ask(ctx context.Context, child *process, q ask) error {
 	return err
 }
 
-// left is what the event's rules have of their time, and the invocation of its own.
-func (h *policy) left(ctx context.Context) time.Duration {
-	left := h.pool.config.Timeout - time.Duration(h.spent.Load())
-	if deadline, ok := ctx.Deadline(); ok {
-		left = min(left, time.Until(deadline))
-	}
+// left is what the event's rules have of their time. The invocation may leave them less:
+// then they are hurried.
+func (h *policy) left(ctx context.Context) (left time.Duration, hurried bool) {
 	if ctx.Err() != nil {
-		return 0
+		return 0, true
 	}
-	return left
+	left = h.pool.config.Timeout - time.Duration(h.spent.Load())
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < left {
+		return time.Until(deadline), true
+	}
+	return left, false
 }
 
 func evaluation(e *rules.EvalError) error { return &engine.Trouble{Code: "evaluation", Err: e} }
@@ -227,12 +245,23 @@ func (h *policy) compile(ctx context.Context, child *process) error {
 	if err != nil {
 		return err
 	}
-	if fault != nil {
-		err = engine.Troublef("policy", "revision %s does not compile: %w", h.pair.revision.Short(), fault)
+	if fault == nil {
+		return nil
+	}
+	problems, ok := rules.IsProblems(fault)
+	if ok { // they are kept
+		fault = slices.Clone(problems[:min(len(problems), maxKept)])
+	}
+	err = engine.Troublef("policy", "revision %s does not compile: %w", h.pair.revision.Short(), fault)
+	if ok {
 		h.pool.failed.Add(h.pair, err)
 	}
 	return err
 }
+
+// maxKept is how many problems of a pair that does not compile are remembered: as many as
+// are told.
+const maxKept = 10
 
 // compileBudget lets a child on a busy machine, or in a function with little of a
 // processor, have the time that it was meant to have.
@@ -251,7 +280,7 @@ func (p *process) load(k pairKey, l load) (fault, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := newReader(f.payload)
+	r := newReader(f.payload, roomLoaded)
 	switch f.code {
 	case statusOK:
 		if r.pair() != k {
@@ -260,7 +289,7 @@ func (p *process) load(k pairKey, l load) (fault, err error) {
 	case statusProblems:
 		fault = r.problems()
 	case statusError:
-		fault = errors.New(r.text())
+		fault = errors.New(r.short())
 	default:
 		r.fail()
 	}
@@ -269,29 +298,32 @@ func (p *process) load(k pairKey, l load) (fault, err error) {
 	}
 	if fault == nil {
 		p.loaded.Add(k, struct{}{})
+		p.size = resident(p.cmd.Process.Pid)
 	}
 	return fault, nil
 }
 
-// checkParked is the trouble of a revision that is parked.
+// checkParked is the trouble of a revision that is parked. One that could not be compiled
+// is trouble like any other that does not compile: the last good revision may stand in.
 func (p *Pool) checkParked(tenant string, k pairKey) error {
-	if until, yes := p.parking.parked(revisionKey{tenant, k}); yes {
-		return engine.Troublef(CodeParked, "revision %s of tenant %s is not evaluated until %s, because it had to be ended again and again: activate another revision",
-			k.revision.Short(), tenant, until.UTC().Format(time.RFC3339))
+	until, compiling, yes := p.parking.parked(revisionKey{tenant, k})
+	if !yes {
+		return nil
 	}
-	return nil
+	code, what := CodeParked, "evaluated"
+	if compiling {
+		code, what = "policy", "compiled"
+	}
+	return engine.Troublef(code, "revision %s of tenant %s is not %s until %s, because it had to be ended again and again: activate another revision",
+		k.revision.Short(), tenant, what, until.UTC().Format(time.RFC3339))
 }
 
 // killed counts a kill against the revision, and is the trouble that it comes to.
 func (h *policy) killed(ctx context.Context, k *killedError) error {
 	p := h.pool
 	p.report(Event{Kind: Killed, Tenant: h.tenant, Revision: h.pair.revision, Reason: k.reason})
-	// Who had no processor has done nothing wrong.
-	if !k.starved || p.config.strict {
-		if until, yes := p.parking.strike(revisionKey{h.tenant, h.pair}); yes {
-			p.report(Event{Kind: Parked, Tenant: h.tenant, Revision: h.pair.revision, Reason: k.reason, Until: until})
-			p.tell(ctx, h.tenant, tenants.Parked{Revision: h.pair.revision, Since: p.config.Now(), Until: until, Reason: k.reason})
-		}
+	if !k.excused() || p.config.strict && !k.hurried {
+		h.strike(ctx, k.reason, k.compiling)
 	}
 	if k.compiling {
 		return engine.Troublef("policy", "revision %s: %w", h.pair.revision.Short(), k.compileError())
@@ -310,15 +342,34 @@ func (h *policy) killed(ctx context.Context, k *killedError) error {
 	}
 }
 
+// strike counts something against the revision that must not go on.
+func (h *policy) strike(ctx context.Context, reason string, compiling bool) {
+	p := h.pool
+	until, yes := p.parking.strike(revisionKey{h.tenant, h.pair}, compiling)
+	if !yes {
+		return
+	}
+	p.report(Event{Kind: Parked, Tenant: h.tenant, Revision: h.pair.revision, Reason: reason, Until: until})
+	p.tell(ctx, h.tenant, tenants.Parked{Revision: h.pair.revision, Since: p.config.Now(), Until: until, Reason: reason})
+}
+
 // tell notes a parked revision where administrators look. It is no matter for the
-// answer whether that succeeds.
+// answer whether that succeeds, nor when: a function that is frozen meanwhile may lose it.
 func (p *Pool) tell(ctx context.Context, tenant string, parked tenants.Parked) {
 	if p.config.Parking == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, parkLimit)
-	defer cancel()
-	if err := p.config.Parking.Park(ctx, tenant, parked); err != nil {
-		p.report(Event{Kind: Failed, Tenant: tenant, Revision: parked.Revision, Reason: "note that it is parked: " + err.Error()})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), parkLimit)
+	told := make(chan struct{})
+	p.background.Go(func() {
+		defer close(told)
+		defer cancel()
+		if err := p.config.Parking.Park(ctx, tenant, parked); err != nil {
+			p.report(Event{Kind: Failed, Tenant: tenant, Revision: parked.Revision, Reason: "note that it is parked: " + err.Error()})
+		}
+	})
+	select {
+	case <-told:
+	case <-time.After(parkWait):
 	}
 }

@@ -22,8 +22,10 @@ const (
 	Slack = 30 * time.Millisecond
 	// CompileLimit is what compiling a pair of bundles may take.
 	CompileLimit = 300 * time.Millisecond
-	// parkLimit bounds what telling administrators may add to an answer.
+	// parkLimit bounds how long administrators are told of a parked revision, and
+	// parkWait how long the answer waits for that.
 	parkLimit = 100 * time.Millisecond
+	parkWait  = 10 * time.Millisecond
 )
 
 // Codes of trouble.
@@ -142,9 +144,10 @@ func New(c Config) (*Pool, error) {
 		}
 		c.command = command
 	}
-	p := &Pool{config: c, lanes: newLanes(c.Children, waitTimeouts*c.Timeout), bundles: newBundleCache(), first: make(chan struct{})}
+	p := &Pool{config: c, lanes: newLanes(c.Children, min(waitTimeouts*c.Timeout, longestWait)), bundles: newBundleCache(), first: make(chan struct{})}
 	var err error
-	if p.parking, err = newParking(c.Now); err != nil {
+	// By the wall clock: the other one may stand still while a function is frozen.
+	if p.parking, err = newParking(func() time.Time { return c.Now().Round(0) }); err != nil {
 		return nil, err
 	}
 	if p.failed, err = lru.New[pairKey, error](c.Capacity); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -25,8 +26,10 @@ type belongings struct {
 	Files  []string
 	Limits map[string]uint64
 	// Dumpable is 0 where others of the same user may not look into it.
-	Dumpable, NoNewPrivileges int
-	Stack                     int
+	Dumpable int
+	// Privileged are its threads that may get more privileges.
+	Privileged []string
+	Stack      int
 }
 
 func runProbe() int {
@@ -49,11 +52,27 @@ func runProbe() int {
 		}
 	}
 	b.Dumpable, _ = unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
-	b.NoNewPrivileges, _ = unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	b.Privileged = privileged()
 	if json.NewEncoder(os.Stdout).Encode(b) != nil {
 		return 2
 	}
 	return 0
+}
+
+// privileged lists the threads of this process without no_new_privs.
+func privileged() []string {
+	threads, _ := filepath.Glob("/proc/self/task/*/status")
+	found := []string{}
+	for _, name := range threads {
+		// A thread that has ended since is none.
+		if text, err := os.ReadFile(name); err == nil && !strings.Contains(string(text), "NoNewPrivs:\t1") {
+			found = append(found, name)
+		}
+	}
+	if len(threads) == 0 {
+		found = append(found, "nothing is known of threads")
+	}
+	return found
 }
 
 // TestBelongings holds that a child has nothing of its parent's: no variable, no
@@ -102,8 +121,15 @@ func TestBelongings(t *testing.T) {
 			t.Errorf("the limit on %s is %d, want %d", name, got, limit)
 		}
 	}
-	if b.Dumpable != 0 || b.NoNewPrivileges != 1 || b.Stack != maxStack {
-		t.Errorf("dumpable %d, no new privileges %d, stack %d", b.Dumpable, b.NoNewPrivileges, b.Stack)
+	if len(b.Privileged) > 0 {
+		t.Errorf("threads with privileges: %v", b.Privileged)
+	}
+	if b.Dumpable != 0 || b.Stack != maxStack {
+		t.Errorf("dumpable %d, stack %d", b.Dumpable, b.Stack)
+	}
+	// Nor may it look at its parent, whose environment has credentials.
+	if dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || dumpable != 0 {
+		t.Errorf("this process is dumpable %d, %v", dumpable, err)
 	}
 }
 

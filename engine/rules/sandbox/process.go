@@ -19,8 +19,12 @@ import (
 // placed on a cold host needs more than the milliseconds of a warm one.
 const startLimit = 5 * time.Second
 
-// lastWords is how long a child's reason for ending is waited for.
-const lastWords = 10 * time.Millisecond
+// lastWords is how long an answer waits for a child's reason for ending, and afterwords
+// how long what a killed child says is read at all.
+const (
+	lastWords  = 10 * time.Millisecond
+	afterwords = time.Second
+)
 
 // errIdle means that a child had ended, or had written something, before it was
 // asked: whatever it was, it was not this request's doing.
@@ -35,6 +39,15 @@ type killedError struct {
 	starved bool
 	// compiling tells that bundles were being compiled.
 	compiling bool
+	// hurried tells that the invocation had less time left than rules may take.
+	hurried bool
+	// crowded tells that others' policies had much of the child's memory.
+	crowded bool
+}
+
+// excused tells that it may not have been the rules' doing.
+func (e *killedError) excused() bool {
+	return e.starved || e.hurried || e.reason == "memory" && e.crowded
 }
 
 // Error says what happened to the child.
@@ -68,11 +81,17 @@ type process struct {
 	loaded *lru.Cache[pairKey, struct{}]
 	// share is the part of a processor that there is at all; 0 means a whole one.
 	share float64
-	// uses counts requests since the memory was looked at.
+	// uses counts requests since the memory was looked at, which was size then.
 	uses int
+	size int64
 
-	dead    atomic.Bool
-	last    *tail
+	dead     atomic.Bool
+	last     *tail
+	messages *os.File
+	// reaping is held where the child's id has to stay its own; reaped tells that another
+	// process may have it by now.
+	reaping sync.Mutex
+	reaped  bool
 	exited  chan struct{}
 	release sync.Once
 }
@@ -93,17 +112,22 @@ func startProcess(command []string, conf configuration, behind bool) (*process, 
 	}
 	w := newFrame()
 	w.configuration(conf)
-	f, err := p.exchange(opConfigure, w, 0, budget{time: startLimit})
+	// A function that was frozen while its child started is not to lose it for that.
+	f, err := p.exchange(opConfigure, w, 0, budget{time: startLimit, extensions: 1})
 	if err != nil || f.code != statusOK {
 		p.end()
 		// In words only: no question had anything to do with it.
 		return nil, fmt.Errorf("start a child: it did not get ready: %v %s", err, p.last.line())
 	}
+	p.size = resident(p.cmd.Process.Pid)
 	return p, nil
 }
 
 // spawn runs the command with nothing of this process but three pipes.
 func spawn(command []string) (*process, error) {
+	if err := conceal(); err != nil {
+		return nil, err
+	}
 	childIn, to, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -123,31 +147,44 @@ func spawn(command []string) (*process, error) {
 		Stdin: childIn, Stdout: childOut, Stderr: childErr,
 		SysProcAttr: attributes(),
 	}
-	err = cmd.Start()
+	err = start(cmd)
 	closeAll(childIn, childOut, childErr)
 	if err != nil {
 		closeAll(to, from, messages)
 		return nil, err
 	}
-	p := &process{cmd: cmd, to: to, out: from, last: &tail{}, exited: make(chan struct{})}
+	p := &process{cmd: cmd, to: to, out: from, last: &tail{}, messages: messages, exited: make(chan struct{})}
 	p.from = bufio.NewReaderSize(answers{p}, 4<<10)
-	go p.reap(messages)
+	go p.reap()
 	return p, nil
 }
 
 // reap waits for the child's end, whatever its cause, so that none stays a zombie.
-func (p *process) reap(messages *os.File) {
-	_, _ = io.Copy(p.last, messages) // it ends with the child
-	messages.Close()
+func (p *process) reap() {
+	// It ends with the child, or a while after it was killed: what a child may have left
+	// behind holds nobody up.
+	_, _ = io.Copy(p.last, p.messages)
+	p.messages.Close()
+	awaitEnd(p.cmd.Process.Pid)
+	p.reaping.Lock()
+	p.reaped = true
+	p.reaping.Unlock()
 	_ = p.cmd.Wait() // how it ended is in ProcessState
 	p.dead.Store(true)
 	close(p.exited)
 }
 
-// kill ends the child at once. It may be called at any time, by anybody.
+// kill ends the child at once, and what it may have started. It may be called at any
+// time, by anybody.
 func (p *process) kill() {
 	p.dead.Store(true)
-	_ = p.cmd.Process.Kill() // its one error is that the child has ended
+	p.reaping.Lock()
+	if !p.reaped {
+		killGroup(p.cmd.Process.Pid)
+	}
+	p.reaping.Unlock()
+	_ = p.cmd.Process.Kill()                                   // its one error is that the child has ended
+	_ = p.messages.SetReadDeadline(time.Now().Add(afterwords)) // or that they are closed
 }
 
 // end kills the child and waits until nothing is left of it.
@@ -197,6 +234,8 @@ type allowance struct {
 	// first is what the child had used of the processors when it was asked, and before
 	// when its time began, which an extension begins anew.
 	first, before time.Duration
+	// begun tells that a part of the answer was read.
+	begun bool
 }
 
 // allow begins the time of a request.
@@ -212,13 +251,14 @@ func (p *process) late() error {
 	now := processorTime(p.cmd.Process.Pid)
 	used := now - a.before
 	// Where it is not known what the child had, nobody is starved.
-	if a.before > 0 && a.extends(used, now-a.first) {
+	known := a.before > 0 && now > 0
+	if known && a.extends(used, now-a.first) {
 		a.extensions--
 		a.before, a.until = now, time.Now().Add(a.time)
 		return nil
 	}
 	p.kill()
-	return &killedError{reason: "deadline", starved: a.before > 0 && starved(used, a.time, p.share)}
+	return &killedError{reason: "deadline", starved: known && starved(used, a.time, p.share)}
 }
 
 // starved tells whether a child that used so much of the processors has had less than
@@ -264,11 +304,17 @@ func (p *process) send(request []byte) error {
 // answers reads what a child says while it has time.
 type answers struct{ *process }
 
-// Read waits for the child no longer than it is allowed.
+// Read waits for the child no longer than it is allowed. An answer that was there when
+// this process looked is taken, for it may be this process that was frozen; the rest of one
+// is not waited for.
 func (a answers) Read(b []byte) (int, error) {
 	for {
-		n, err := readBefore(a.out, b, a.allowed.until)
+		n, err := 0, os.ErrDeadlineExceeded
+		if !a.allowed.begun || time.Now().Before(a.allowed.until) {
+			n, err = readBefore(a.out, b, a.allowed.until)
+		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			a.allowed.begun = true
 			return n, err
 		}
 		if err := a.late(); err != nil {
@@ -284,15 +330,26 @@ const (
 	longThen  = 5 * time.Millisecond
 )
 
-// grown tells that the child holds more than two thirds of what it may: a new one is
-// cheaper than a collector that runs all the time.
-func (p *process) grown(held time.Duration, memory uint64) bool {
+// program is what a child takes beside what its limit of memory is for: its text, and what
+// OPA makes when it starts.
+const program = 32 << 20
+
+// grown tells that the child holds much more than its collector lets it have for long: a new
+// one is cheaper than a collector that runs all the time. by is true if it was the request
+// before, which took so long, that did it.
+func (p *process) grown(held time.Duration, memory uint64) (yes, by bool) {
 	if p.uses++; p.uses < lookAfter && held < longThen {
-		return false
+		return false, false
 	}
-	p.uses = 0
-	return uint64(resident(p.cmd.Process.Pid)) > memory/3*2
+	before := p.size
+	p.uses, p.size = 0, resident(p.cmd.Process.Pid)
+	yes = p.size > int64(softLimit(memory)+program)
+	return yes, yes && held >= longThen && p.size > before+int64(memory/4)
 }
+
+// roomy tells that most of the memory was there for the taking when the child was last looked
+// at: what ran out of it did so by itself.
+func (p *process) roomy(memory uint64) bool { return p.size < int64(memory/3+program) }
 
 // failure kills the child and says what its end was.
 func (p *process) failure(err error) error {

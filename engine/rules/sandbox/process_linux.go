@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -14,11 +16,23 @@ import (
 // self is this program's own file, even if another has taken its name since.
 func self() (string, error) { return "/proc/self/exe", nil }
 
-// attributes ends the child with the parent, however the parent ends. A signal that a
-// terminal sends to the parent's group does not reach the child: the parent may want
-// to finish first.
+// attributes ends the child with the parent, however the parent ends. The system means the
+// thread that started the child; Go ends a thread only with a goroutine that was locked to
+// it, so nothing in this program may lock one and not unlock it. A signal that a terminal
+// sends to the parent's group does not reach the child: the parent may want to finish first.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
+
+// start starts a child that can never get more privileges. That is a property of threads,
+// which a child has from the one that starts it: this program's one keeps it.
+func start(cmd *exec.Cmd) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	return cmd.Start()
 }
 
 // stepBack lets others go first where the processors are busy. Its group makes it all
@@ -26,6 +40,15 @@ func attributes() *syscall.SysProcAttr {
 func (p *process) stepBack() {
 	const niceness = 10
 	_ = unix.Setpriority(unix.PRIO_PGRP, p.cmd.Process.Pid, niceness) // less may always be had
+}
+
+// killGroup ends a child and whatever it has started.
+func killGroup(pid int) { _ = unix.Kill(-pid, unix.SIGKILL) }
+
+// awaitEnd waits until a child has ended, and leaves its id taken.
+func awaitEnd(pid int) {
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
 }
 
 // answerPipe returns the two ends of a pipe that blocks: for an answer within microseconds

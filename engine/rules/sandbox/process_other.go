@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"os"
+	"os/exec"
 	"syscall"
 	"time"
 )
@@ -11,6 +12,8 @@ import (
 func self() (string, error) { return os.Executable() }
 
 func attributes() *syscall.SysProcAttr { return nil }
+
+func start(cmd *exec.Cmd) error { return cmd.Start() }
 
 func (p *process) stepBack() {}
 
@@ -30,3 +33,7 @@ func silent(*os.File) bool { return true }
 func processorTime(int) time.Duration { return 0 }
 
 func resident(int) int64 { return 0 }
+
+func killGroup(int) {}
+
+func awaitEnd(int) {}

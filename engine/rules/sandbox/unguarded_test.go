@@ -38,7 +38,7 @@ func runUnguarded() int {
 		if err != nil {
 			return 0
 		}
-		r, w, status := newReader(f.payload), newFrame(), byte(statusOK)
+		r, w, status := newReader(f.payload, roomRequest), newFrame(), byte(statusOK)
 		switch f.code {
 		case opConfigure:
 		case opLoad:

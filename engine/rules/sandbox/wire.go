@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 )
 
 // errWire is what a message that cannot be read comes to. It says no more: the
@@ -157,13 +158,25 @@ func (w *writer) object(m map[string]any, depth int) error {
 // returns is zero and err tells so: callers check once, at the end.
 type reader struct {
 	b []byte
-	// s is the same as b, so that texts share one allocation.
-	s   string
-	at  int
-	err error
+	// s is the same as b, so that texts share one allocation. What is kept for longer than
+	// the message has to be a copy.
+	s  string
+	at int
+	// room is what lists and maps may still take in memory, in bytes: an element of a few
+	// bytes in a message can be one of many in Go.
+	room int
+	err  error
 }
 
-func newReader(b []byte) *reader { return &reader{b: b, s: string(b)} }
+// newReader reads b into at most so many bytes of lists and maps.
+func newReader(b []byte, room int) *reader { return &reader{b: b, s: string(b), room: room} }
+
+// charge takes room for n elements before they are allocated.
+func (r *reader) charge(n int, size uintptr) {
+	if r.room -= n * int(size); r.room < 0 {
+		r.fail()
+	}
+}
 
 func (r *reader) fail() {
 	if r.err == nil {
@@ -254,15 +267,16 @@ func (r *reader) bytes() []byte {
 
 func (r *reader) texts() []string { return readList(r, (*reader).text) }
 
-// firstAllocation bounds what a count allocates before its elements were read.
-const firstAllocation = 256
-
 func readList[T any](r *reader, one func(*reader) T) []T {
 	n := r.length()
 	if n == 0 {
 		return nil
 	}
-	list := make([]T, 0, min(n-1, firstAllocation))
+	r.charge(n-1, reflect.TypeFor[T]().Size())
+	if r.err != nil {
+		return nil
+	}
+	list := make([]T, 0, n-1)
 	for range n - 1 {
 		if r.err != nil {
 			return nil
@@ -272,12 +286,23 @@ func readList[T any](r *reader, one func(*reader) T) []T {
 	return list
 }
 
+// perMember and perValue are what a map takes for a name, its place and one of Go's small
+// values, and a list for a value, in bytes.
+const (
+	perMember = 64
+	perValue  = 32
+)
+
 func readMap[T any](r *reader, one func(*reader) T) map[string]T {
 	n := r.length()
 	if n == 0 {
 		return nil
 	}
-	m := make(map[string]T, min(n-1, firstAllocation))
+	r.charge(n-1, perMember+reflect.TypeFor[T]().Size())
+	if r.err != nil {
+		return nil
+	}
+	m := make(map[string]T, n-1)
 	for range n - 1 {
 		if r.err != nil {
 			return nil
@@ -310,7 +335,11 @@ func (r *reader) value(depth int) any {
 		return r.text()
 	case kindList:
 		n := r.length()
-		list := make([]any, 0, min(n, firstAllocation))
+		r.charge(n, perValue)
+		if r.err != nil {
+			return nil
+		}
+		list := make([]any, 0, n)
 		for i := 0; i < n && r.err == nil; i++ {
 			list = append(list, r.value(depth+1))
 		}
@@ -334,7 +363,11 @@ func (r *reader) object(depth int) map[string]any {
 
 func (r *reader) members(depth int) map[string]any {
 	n := r.length()
-	m := make(map[string]any, min(n, firstAllocation))
+	r.charge(n, perMember+perValue)
+	if r.err != nil {
+		return nil
+	}
+	m := make(map[string]any, n)
 	for i := 0; i < n && r.err == nil; i++ {
 		k := r.text()
 		m[k] = r.value(depth + 1)

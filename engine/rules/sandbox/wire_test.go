@@ -89,7 +89,7 @@ func TestRoundTrip(t *testing.T) {
 			if err := tt.write(w); err != nil {
 				t.Fatal(err)
 			}
-			r := newReader(w.b)
+			r := newReader(w.b, roomRequest)
 			got := tt.read(r)
 			if err := r.end(); err != nil {
 				t.Fatal(err)
@@ -99,7 +99,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 			// Whatever is cut off, it is no message any more.
 			for n := range w.b {
-				r := newReader(w.b[:n])
+				r := newReader(w.b[:n], roomRequest)
 				tt.read(r)
 				if r.end() == nil {
 					t.Fatalf("%d of %d bytes are a message", n, len(w.b))
@@ -145,7 +145,7 @@ func TestValues(t *testing.T) {
 			if tt.fails {
 				return
 			}
-			r := newReader(w.b)
+			r := newReader(w.b, roomRequest)
 			got := r.value(0)
 			if err := r.end(); err != nil {
 				t.Fatal(err)
@@ -170,7 +170,7 @@ func TestNumbers(t *testing.T) {
 		w := &writer{}
 		w.byte(kindNumber)
 		w.text(text)
-		r := newReader(w.b)
+		r := newReader(w.b, roomRequest)
 		r.value(0)
 		if got := r.end() == nil; got != want {
 			t.Errorf("%q as a number: %t, want %t", text, got, want)
@@ -190,7 +190,7 @@ func TestManyProblems(t *testing.T) {
 	if len(w.b) > maxLoaded {
 		t.Errorf("%d bytes are more than are read", len(w.b))
 	}
-	r := newReader(w.b[headerSize:])
+	r := newReader(w.b[headerSize:], roomRequest)
 	got := r.problems()
 	if err := r.end(); err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(byte(3), w.b)
 	f.Add(byte(1), []byte{0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
-		r, again := newReader(b), &writer{}
+		r, again := newReader(b, roomRequest), &writer{}
 		var first, second any
 		var reread func(*reader) any
 		switch kind % 4 {
@@ -248,7 +248,7 @@ func FuzzReader(f *testing.F) {
 		if r.end() != nil {
 			return
 		}
-		r = newReader(again.b)
+		r = newReader(again.b, roomRequest)
 		second = reread(r)
 		if err := r.end(); err != nil {
 			t.Fatal(err)
