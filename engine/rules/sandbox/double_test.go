@@ -5,8 +5,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,23 +81,74 @@ func doubles() map[string]func(f frame) []byte {
 			}
 			select {}
 		},
-		"a program of its own": func(frame) []byte {
-			// It has what the child has open, and outlives it.
-			cmd := exec.Command("/bin/sleep", "60")
-			cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-			_ = cmd.Start()
-			select {}
-		},
-		"a program in a group of its own, and the end": func(frame) []byte {
-			cmd := exec.Command("/bin/sleep", "2")
-			cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-			_ = cmd.Start()
-			os.Exit(0)
-			return nil
-		},
+		follower:         func(frame) []byte { startSleep(false); select {} },
+		fugitive:         func(frame) []byte { startSleep(true); os.Exit(0); return nil },
 		"much on stderr": func(frame) []byte { os.Stderr.WriteString(strings.Repeat("x", 1<<20)); os.Exit(2); return nil },
 	}
+}
+
+// follower and fugitive are children that start a program which has what they have open,
+// and outlives them; that of a fugitive is in no group of theirs.
+const (
+	follower = "a program of its own"
+	fugitive = "a program in a session of its own"
+)
+
+func startSleep(session bool) {
+	cmd := exec.Command("/bin/sleep", "10")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: session}
+	_ = cmd.Start()
+}
+
+// TestNothingStays holds that a kill reaches what a child has started, and that what it does
+// not reach holds nobody up.
+func TestNothingStays(t *testing.T) {
+	t.Parallel()
+	platform, tenant := bundle(t, nil), authz(t, small)
+	for _, way := range []string{follower, fugitive} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			p := newPool(t, Config{Store: shelve(platform, tenant), Timeout: 200 * time.Millisecond, command: doubleCommand(t, way)})
+			if err := p.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			group := p.lanes.slots[0].process.cmd.Process.Pid
+			if _, err := decide(t, p, "acme", platform, tenant); err == nil {
+				t.Error("it answers")
+			}
+			start := time.Now()
+			p.Close()
+			if took := time.Since(start); took > 7*time.Second {
+				t.Errorf("closing took %s", took)
+			}
+			for alive(t, group) {
+				if time.Since(start) > 7*time.Second {
+					t.Fatal("something is left of the child's group")
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+}
+
+// alive tells that a process of a group runs; one that nobody has waited for does not.
+func alive(t *testing.T, group int) bool {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil || len(all) == 0 {
+		t.Skip("there is no /proc")
+	}
+	for _, name := range all {
+		text, _ := os.ReadFile(name) // it may have ended since
+		_, fields, _ := strings.Cut(string(text), ") ")
+		var state string
+		var parent, in int
+		if n, _ := fmt.Sscan(fields, &state, &parent, &in); n == 3 && in == group && state != "Z" {
+			return true
+		}
+	}
+	return false
 }
 
 // unasked is a child that answers, and then the next question before it is asked.

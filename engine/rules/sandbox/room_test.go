@@ -110,4 +110,5 @@ func TestNothingPinsAnswers(t *testing.T) {
 	if len(kept) != 100 || after.HeapAlloc > before.HeapAlloc+20<<20 {
 		t.Errorf("%d limits keep %d MB", len(kept), (after.HeapAlloc-before.HeapAlloc)>>20)
 	}
+	runtime.KeepAlive(kept)
 }
