@@ -10,11 +10,13 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"regent/engine"
 	"regent/engine/apigw"
 	"regent/engine/identity"
 	"regent/engine/rules"
+	"regent/engine/rules/sandbox"
 	"regent/internal/measure"
 	"regent/tenants"
 	"regent/tenants/dir"
@@ -33,6 +35,8 @@ type warm struct {
 	policy   *rules.Policy
 	fresh    *engine.Authorizer // verifies every token
 	reminded *engine.Authorizer // remembers verified tokens
+	// The same with the rules in a child process, as the function has them.
+	apart, apartReminded *engine.Authorizer
 }
 
 func newWarm(b *testing.B, changes ...change) *warm {
@@ -42,7 +46,13 @@ func newWarm(b *testing.B, changes ...change) *warm {
 	w.event = restEvent(w.token, "GET", "/orders", "/orders")
 	w.fresh = assembled(b, w.store, identity.Config{Remember: -1})
 	w.reminded = assembled(b, w.store, identity.Config{})
-	var err error
+	pool, err := sandbox.New(sandbox.Config{Store: w.store, Timeout: time.Minute})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(pool.Close)
+	w.apart, w.apartReminded = assembled(b, w.store, identity.Config{Remember: -1}), assembled(b, w.store, identity.Config{})
+	w.apart.Policies, w.apartReminded.Policies = pool, pool
 	if w.req, err = w.fresh.Gateway.Decode(w.event); err != nil {
 		b.Fatal(err)
 	}
@@ -186,8 +196,13 @@ func BenchmarkBudget(b *testing.B) {
 				{Name: "least", Run: inRow(w.decode, w.signature, w.evaluate(ctx), w.encode)},
 				{Name: "whole", Run: w.whole(ctx, w.fresh)},
 				{Name: "remembered", Run: w.whole(ctx, w.reminded)},
+				{Name: "apart", Run: w.whole(ctx, w.apart)},
+				{Name: "apart-remembered", Run: w.whole(ctx, w.apartReminded)},
 			})
-			b.ReportMetric(t["whole"]/(t["decode"]+t["verify"]+t["evaluate"]+t["encode"]), "whole/sum")
+			sum := t["decode"] + t["verify"] + t["evaluate"] + t["encode"]
+			b.ReportMetric(t["whole"]/sum, "whole/sum")
+			b.ReportMetric(t["apart"]/sum, "apart/sum")
+			b.ReportMetric(t["apart-remembered"]/t["apart"], "apart-remembered/apart")
 			b.ReportMetric(t["whole"]/t["row"], "whole/row")
 			b.ReportMetric(t["whole"]/t["least"], "whole/least")
 			b.ReportMetric(t["remembered"]/t["whole"], "remembered/whole")

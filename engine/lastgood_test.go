@@ -66,7 +66,7 @@ func TestLastGoodRevision(t *testing.T) {
 	var (
 		unread  = engine.Troublef("store", "bundle: %w", coded{})
 		broken  = engine.Troublef("policy", "does not compile")
-		killed  = engine.Troublef("parked", "it had to be ended again and again")
+		killed  = engine.Troublef("policy_parked", "it had to be ended again and again")
 		damaged = errors.New("not what the digest says")
 	)
 	failing := map[tenants.Digest]error{"unread": unread, "broken": broken, "killed": killed, "damaged": damaged, "p-broken": broken}
@@ -122,7 +122,7 @@ func TestLastGoodRevision(t *testing.T) {
 		{"nothing was in force before", time.Hour, []step{{revision: "broken", want: "trouble policy"}, {want: "trouble policy"}}},
 		{"rules that had to be ended", time.Hour, []step{
 			{revision: "r1", want: "allow r1"},
-			{revision: "killed", want: "trouble parked"},
+			{revision: "killed", want: "trouble policy_parked"},
 		}},
 		{"a tenant that was deleted, and another that has its id", time.Hour, []step{
 			{revision: "r1", want: "allow r1"},
