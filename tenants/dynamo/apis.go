@@ -11,19 +11,7 @@ import (
 func (s *Store) APIs(ctx context.Context) ([]tenants.API, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
-	items, err := s.listed(ctx, apiList, apiKey)
-	if err != nil {
-		return nil, err
-	}
-	var all []tenants.API
-	for _, it := range items {
-		a, err := readAPI(key{str(it, PartitionKey), str(it, SortKey)}, it)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, a)
-	}
-	return all, nil
+	return listed(ctx, s, apiList, apiKey, readAPI)
 }
 
 // PutAPI writes an API in place of the one that has its Version; Version 0 writes a new

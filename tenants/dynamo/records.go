@@ -153,7 +153,7 @@ func (s *Store) erase(ctx context.Context, r record, list key, what string, vers
 }
 
 // listed returns the records of a list, in the order of their ids.
-func (s *Store) listed(ctx context.Context, list string, keyOf func(id string) (key, bool)) ([]item, error) {
+func listed[T any](ctx context.Context, s *Store, list string, keyOf func(id string) (key, bool), read func(key, item) (T, error)) ([]T, error) {
 	entries, err := s.query(ctx, list, "", false)
 	if err != nil {
 		return nil, err
@@ -170,11 +170,15 @@ func (s *Store) listed(ctx context.Context, list string, keyOf func(id string) (
 	if err != nil {
 		return nil, err
 	}
-	var items []item
+	var all []T
 	for _, k := range keys {
 		if it := found[k]; it != nil {
-			items = append(items, it)
+			one, err := read(k, it)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, one)
 		}
 	}
-	return items, nil
+	return all, nil
 }

@@ -11,19 +11,7 @@ import (
 func (s *Store) Tenants(ctx context.Context) ([]tenants.Tenant, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
-	items, err := s.listed(ctx, tenantList, tenantKey)
-	if err != nil {
-		return nil, err
-	}
-	var all []tenants.Tenant
-	for _, it := range items {
-		t, err := readTenant(key{str(it, PartitionKey), str(it, SortKey)}, it)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, t)
-	}
-	return all, nil
+	return listed(ctx, s, tenantList, tenantKey, readTenant)
 }
 
 // PutTenant writes a tenant's record in place of the one that has its Version; Version 0
