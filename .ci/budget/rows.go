@@ -48,6 +48,7 @@ func rows() []row {
 		{what: "token already verified ÷ token verified, rules in a child, small policy", unbounded: true, pkg: eng, bench: "BenchmarkBudget/policy=small", unit: "apart-remembered/apart"},
 		{what: "a whole request that compiles `acme`'s policy ÷ one that does not, token remembered", unbounded: true, pkg: eng, bench: "BenchmarkCompilePerRequest", unit: "remembered-x"},
 		{what: "the same, token verified", unbounded: true, pkg: eng, bench: "BenchmarkCompilePerRequest", unit: "whole-x"},
+		{what: "what a child process grows by for each small policy, its collector's garbage included", unbounded: true, show: " KB", pkg: "./engine/rules/sandbox", bench: "BenchmarkChildMemory", unit: "KB/policy"},
 		{what: "first answer after the start, everything read from a table (dynalite)", unbounded: true, show: " ms", pkg: "./cmd/authorizer", bench: "BenchmarkStart", unit: "table-first-ms"},
 		{what: "first answer for another tenant after that", unbounded: true, show: " ms", pkg: "./cmd/authorizer", bench: "BenchmarkStart", unit: "table-next-tenant-ms"},
 		{what: "first answer after the start, from a workspace; most of it is the child's start", unbounded: true, show: " ms", pkg: "./cmd/authorizer", bench: "BenchmarkStart", unit: "first-ms"},

@@ -272,3 +272,27 @@ func BenchmarkReplace(b *testing.B) {
 	b.ReportMetric(milliseconds(p50), "p50-ms")
 	b.ReportMetric(milliseconds(p99), "p99-ms")
 }
+
+// BenchmarkChildMemory measures what a child grows by for each small policy, its
+// collector's garbage included: what counts against its limit.
+func BenchmarkChildMemory(b *testing.B) {
+	const policies = 300
+	platform := bundle(b, nil)
+	for b.Loop() {
+		store := shelve(platform)
+		p := newPool(b, Config{Store: store, Timeout: patient})
+		var before int64
+		for i := range policies + 1 {
+			own := authz(b, small+fmt.Sprintf("\nown := %d\n", i))
+			store.bundles[own.Digest()] = own
+			mustAllow(b, p, "acme", platform, own)
+			if child := p.lanes.slots[0].process; i == 0 {
+				before = resident(child.cmd.Process.Pid)
+			}
+		}
+		grown := resident(p.lanes.slots[0].process.cmd.Process.Pid) - before
+		b.ReportMetric(float64(grown)/policies/1000, "KB/policy")
+		p.Close()
+	}
+	b.ReportMetric(0, "ns/op")
+}
