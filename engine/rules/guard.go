@@ -38,7 +38,8 @@ const (
 	maxJSONDepth = 64
 )
 
-// guard judges the arguments of a call before OPA's implementation sees them.
+// guard judges the arguments of a call before OPA's implementation sees them. There
+// are as many as the function declares.
 type guard func(args []*ast.Term) error
 
 // InstallGuards puts guards around the builtin functions that make much of little,
@@ -52,9 +53,10 @@ func InstallGuards() { installGuards() }
 
 var installGuards = sync.OnceFunc(func() {
 	for name, check := range guards() {
-		original := topdown.GetBuiltin(name)
+		original, arity := topdown.GetBuiltin(name), ast.BuiltinMap[name].Decl.Arity()
 		topdown.RegisterBuiltinFunc(name, func(bctx topdown.BuiltinContext, args []*ast.Term, iter func(*ast.Term) error) error {
-			if err := check(args); err != nil {
+			// Where the result is used, OPA puts the term that takes it behind the arguments.
+			if err := check(args[:min(arity, len(args))]); err != nil {
 				return err
 			}
 			return original(bctx, args, iter)

@@ -51,6 +51,7 @@ func TestGuards(t *testing.T) {
 		long[fmt.Sprint(n)] = strings.Repeat("a", n)
 	}
 	in.Identity.Claims["long"] = long
+	in.Identity.Claims["n"] = 5
 	cases := 0
 	for i, line := range strings.Split(string(content), "\n") {
 		if line == "" || line[0] == '#' {

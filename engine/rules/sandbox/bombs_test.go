@@ -257,7 +257,7 @@ func TestThreeKillsPark(t *testing.T) {
 func TestResults(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, text, want string }{
-		{"large context", "context := {\"a\": concat(\"\", [\"x\" | some i in numbers.range(1, 20000)])}\n", "the limit is 8192"},
+		{"large context", "context := {\"a\": concat(\"\", [\"x\" | some i in numbers.range(1, 10000)])}\n", "the limit is 8192"},
 		{"many keys", "context := {sprintf(\"k%d\", [i]): \"value\" | some i in numbers.range(1, 5000)}\n", "the limit is 8192"},
 		{"nested", "context := {\"a\": [[1]]}\n", "is array"},
 		{"a set", "context := {\"a\": {1}}\n", "is set"},

@@ -32,7 +32,7 @@ func TestSoak(t *testing.T) {
 		store.bundles[b.Digest()] = b
 		quick = append(quick, b)
 	}
-	hostile := []tenants.Bundle{authz(t, deaf()), authz(t, nested), authz(t, "allow if {\n\tx := [y | some i in numbers.range(1, 1000000); y := sprintf(\"%d\", [i])]\n\tcount(x) == 0\n}\n")}
+	hostile := []tenants.Bundle{authz(t, deaf()), authz(t, nested), authz(t, "allow if {\n\tx := [y | some i in numbers.range(1, 1000); some j in numbers.range(1, 1000); y := sprintf(\"%d\", [i * j])]\n\tcount(x) == 0\n}\n")}
 	for _, b := range hostile {
 		store.bundles[b.Digest()] = b
 	}
