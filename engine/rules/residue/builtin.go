@@ -52,11 +52,21 @@ func simple(name string, args []value) (value, bool) {
 	}
 	switch name {
 	case "neq":
+		if longNumber(a.Value) || longNumber(b.Value) {
+			return nil, false
+		}
 		return boolean(a.Compare(b.Value) != 0), true
 	case "internal.member_2":
 		return boolean(has(b.Value, a.Value)), true
 	}
 	return nil, false
+}
+
+// longNumber tells whether a value is a number that a guarded function may refuse to
+// compare.
+func longNumber(v ast.Value) bool {
+	n, ok := v.(ast.Number)
+	return ok && len(n) > 20
 }
 
 // has tells whether a collection has a member. What is no collection has none.
@@ -76,7 +86,12 @@ func has(collection, v ast.Value) bool {
 // symbols among them stand for.
 func harmless(name string, args []value) bool {
 	switch name {
-	case "equal", "neq", "gt", "gte", "lt", "lte", "internal.member_2", "internal.member_3", "type_name",
+	case "equal", "neq", "gt", "gte", "lt", "lte":
+		return !slices.ContainsFunc(args, func(v value) bool {
+			k, ok := v.(known)
+			return ok && longNumber(k.Value)
+		})
+	case "internal.member_2", "internal.member_3", "type_name",
 		"is_string", "is_array", "is_set", "is_object", "is_number", "is_boolean", "is_null":
 		return true
 	case "startswith", "endswith", "contains", "lower", "upper", "trim", "trim_left", "trim_right", "trim_prefix", "trim_suffix", "trim_space", "split":
