@@ -78,14 +78,19 @@ func guards() map[string]guard {
 		"numbers.range":      guardRange,
 		"numbers.range_step": guardRange,
 		"to_number":          guardToNumber,
+		"count":              guardCount,
 		"sum":                guardNumbers, "max": guardNumbers, "min": guardNumbers, "sort": guardNumbers,
+
+		"urlquery.encode_object": guardEncodeObject,
 	}
 	for _, name := range []string{
 		"contains", "endswith", "startswith", "indexof", "lower", "upper", "split", "substring",
-		"strings.count", "strings.reverse", "trim", "trim_left", "trim_prefix", "trim_right", "trim_space", "trim_suffix",
+		"strings.any_prefix_match", "strings.any_suffix_match", "strings.count", "strings.reverse",
+		"trim", "trim_left", "trim_prefix", "trim_right", "trim_space", "trim_suffix",
 		"glob.quote_meta", "base64.decode", "base64.encode", "base64.is_valid",
 		"base64url.decode", "base64url.encode", "base64url.encode_no_pad",
 		"urlquery.decode", "urlquery.decode_object", "urlquery.encode", "uri.is_valid", "uri.parse",
+		"net.cidr_contains", "net.cidr_intersects", "net.cidr_is_valid",
 		"crypto.hmac.equal", "crypto.hmac.sha256", "crypto.hmac.sha512", "crypto.sha256",
 		"semver.compare", "semver.is_valid", "uuid.parse",
 		"time.parse_duration_ns", "time.parse_ns", "time.parse_rfc3339_ns",
@@ -102,7 +107,7 @@ func guards() map[string]guard {
 	return all
 }
 
-// guardTexts refuses long texts, in lists too.
+// guardTexts refuses long texts, and collections of texts that are long together.
 func guardTexts(args []*ast.Term) error {
 	for _, t := range args {
 		if n := textBytes(t); n > maxText {
@@ -112,27 +117,40 @@ func guardTexts(args []*ast.Term) error {
 	return nil
 }
 
-// textBytes is the length of a text, or of all texts of a list.
+// textBytes is the length of a text, or of all texts of a collection.
 func textBytes(t *ast.Term) int {
+	n := 0
+	add := func(t *ast.Term) {
+		if s, ok := t.Value.(ast.String); ok {
+			n += len(s)
+		}
+	}
 	switch v := t.Value.(type) {
 	case ast.String:
 		return len(v)
 	case *ast.Array:
-		n := 0
-		v.Foreach(func(t *ast.Term) {
-			if s, ok := t.Value.(ast.String); ok {
-				n += len(s)
-			}
-		})
-		return n
+		v.Foreach(add)
+	case ast.Set:
+		v.Foreach(add)
 	}
-	return 0
+	return n
+}
+
+// guardCount refuses long texts only: the members of a collection are not read.
+func guardCount(args []*ast.Term) error {
+	if _, ok := args[0].Value.(ast.String); ok {
+		return guardTexts(args)
+	}
+	return nil
 }
 
 func guardConcat(args []*ast.Term) error {
 	delimiter, ok := args[0].Value.(ast.String)
 	if !ok {
 		return nil
+	}
+	if err := guardTexts(args[:1]); err != nil {
+		return err
 	}
 	n := 0
 	add := func(t *ast.Term) {
@@ -317,6 +335,9 @@ func guardGlob(args []*ast.Term) error {
 	if err := checkMatch(pattern, text); err != nil {
 		return err
 	}
+	if n := textBytes(args[1]); n > maxPattern {
+		return fmt.Errorf("delimiters of %d bytes, the limit is %d", n, maxPattern)
+	}
 	wildcards := 0
 	for i := range len(pattern) {
 		if c := pattern[i]; c == '{' || c == '*' && (i == 0 || pattern[i-1] != '*') {
@@ -329,11 +350,20 @@ func guardGlob(args []*ast.Term) error {
 	return nil
 }
 
+func guardEncodeObject(args []*ast.Term) error {
+	size := 0
+	weigh(args[0].Value, &size)
+	if size > maxText {
+		return fmt.Errorf("texts of %d bytes or more, the limit is %d", size, maxText)
+	}
+	return nil
+}
+
 func guardMarshal(args []*ast.Term) error {
 	size := 0
 	weigh(args[0].Value, &size)
 	if size > maxText {
-		return fmt.Errorf("makes a text of more than %d bytes", maxText)
+		return fmt.Errorf("makes a text of %d bytes or more, the limit is %d", size, maxText)
 	}
 	return nil
 }

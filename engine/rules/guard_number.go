@@ -49,6 +49,9 @@ func guardToNumber(args []*ast.Term) error {
 	if !ok {
 		return nil
 	}
+	if err := guardTexts(args); err != nil {
+		return err
+	}
 	return checkNumber(string(s))
 }
 
