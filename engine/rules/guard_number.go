@@ -39,7 +39,7 @@ func checkNumber(number string) error {
 		return fmt.Errorf("a number of %d digits, the limit is %d", digits, maxOperand)
 	}
 	if outOfRange(number) {
-		return fmt.Errorf("%s is no double-precision number", number)
+		return fmt.Errorf("%s is no double-precision number", cutTo(number, 40))
 	}
 	return nil
 }

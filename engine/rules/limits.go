@@ -74,6 +74,11 @@ func (l *Limit) message(got int) string {
 	if got == 0 || got >= tooMany {
 		value = "too many to count"
 	}
+	return l.say(value)
+}
+
+// say says that a value, in words, is above the limit.
+func (l *Limit) say(value string) string {
 	return fmt.Sprintf("%s: %s, the limit is %d; %s", l.Name, value, l.Max, l.hint)
 }
 

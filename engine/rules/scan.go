@@ -156,7 +156,7 @@ func (s *scanner) number() {
 	literal := string(s.text[from:s.at])
 	if digits := countDigits(literal); !s.over(numberDigits, digits, from) && outOfRange(literal) && !s.failed[numberDigits] {
 		s.failed[numberDigits] = true
-		s.ps.add(limitCode, s.location(from), "%s is no double-precision number; %s", cutTo(literal, 40), numberDigits.hint)
+		s.ps.add(limitCode, s.location(from), "%s", badLiteral(literal))
 	}
 	s.startOperand()
 }

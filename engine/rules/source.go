@@ -25,13 +25,21 @@ func parse(b tenants.Bundle, roots []string, ps *Problems) source {
 	s := source{modules: map[string]*ast.Module{}, data: map[string]any{}}
 	opts := ast.ParserOptions{RegoVersion: ast.RegoV1, ProcessAnnotation: true, Capabilities: Capabilities()}
 	rego := 0
+	// tooLong is the file with which there is too much Rego.
+	var tooLong *ast.Location
 	for _, f := range b.Files() {
 		base := path.Base(f.Path)
 		switch {
 		case tenants.IsTest(f.Path):
 		case strings.HasSuffix(base, ".rego"):
 			rego += len(f.Content)
-			if rego > bundleRego.Max || !scan(f.Path, f.Content, ps) {
+			if rego > bundleRego.Max {
+				if tooLong == nil {
+					tooLong = &ast.Location{File: f.Path, Row: 1, Col: 1}
+				}
+				continue
+			}
+			if !scan(f.Path, f.Content, ps) {
 				continue
 			}
 			m, err := ast.ParseModuleWithOpts(f.Path, string(f.Content), opts)
@@ -47,13 +55,12 @@ func parse(b tenants.Bundle, roots []string, ps *Problems) source {
 				ps.addError(f.Path, err)
 				continue
 			}
-			if !checkData(f.Path, doc, ps) {
-				continue
+			if checkData(f, doc, ps) {
+				s.merge(f.Path, directory(f.Path, roots), doc, ps)
 			}
-			s.merge(f.Path, directory(f.Path, roots), doc, ps)
 		}
 	}
-	ps.exceeded(bundleRego, rego, &ast.Location{File: "policy"})
+	ps.exceeded(bundleRego, rego, tooLong)
 	checkShape(s.modules, ps)
 	return s
 }
