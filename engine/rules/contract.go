@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -130,18 +132,46 @@ func addContext(doc ast.Object, name string, d *engine.Decision) error {
 		if engine.ReservedContext(string(key)) {
 			return &EvalError{Code: "contract", Message: fmt.Sprintf("%s: %s is set by Regent", ruleName(name), string(key))}
 		}
-		switch value := v.Value.(type) {
-		case ast.String:
-			d.Context[string(key)] = string(value)
-		case ast.Boolean:
-			d.Context[string(key)] = bool(value)
-		case ast.Number:
-			d.Context[string(key)] = json.Number(value)
-		default:
-			return wrongType(ruleName(name)+"."+string(key), v.Value, "a string, a number or a boolean")
-		}
-		return nil
+		value, err := contextValue(ruleName(name)+"."+string(key), v.Value)
+		d.Context[string(key)] = value
+		return err
 	})
+}
+
+// contextValue is what API Gateway passes on: a text that can be a header, a boolean, or
+// a number that others can read.
+func contextValue(what string, v ast.Value) (any, error) {
+	switch v := v.(type) {
+	case ast.String:
+		return string(v), checkPrintable(what, string(v))
+	case ast.Boolean:
+		return bool(v), nil
+	case ast.Number:
+		return json.Number(v), checkRepresentable(what, string(v))
+	default:
+		return nil, wrongType(what, v, "a string, a number or a boolean")
+	}
+}
+
+// checkRepresentable refuses numbers that a backend would read as another one. It does
+// not quote them: they may be a claim.
+func checkRepresentable(what, number string) error {
+	if digits := countDigits(number); digits > maxOperand {
+		return &EvalError{Code: "contract", Message: fmt.Sprintf("%s is a number of %d digits, the limit is %d", what, digits, maxOperand)}
+	}
+	if outOfRange(number) {
+		return &EvalError{Code: "contract", Message: what + " is no double-precision number"}
+	}
+	return nil
+}
+
+// checkPrintable refuses what could end a header, and what JSON cannot hold.
+func checkPrintable(what, s string) error {
+	control := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+	if utf8.ValidString(s) && strings.IndexFunc(s, control) < 0 {
+		return nil
+	}
+	return &EvalError{Code: "contract", Message: what + " has a control character or broken UTF-8 in it"}
 }
 
 func text(doc ast.Object, name string) (string, error) {
@@ -153,7 +183,7 @@ func text(doc ast.Object, name string) (string, error) {
 	if !ok {
 		return "", wrongType(ruleName(name), v, "a string")
 	}
-	return string(s), nil
+	return string(s), checkPrintable(ruleName(name), string(s))
 }
 
 func wrongType(what string, v ast.Value, want string) error {

@@ -1,4 +1,4 @@
-# a context whose one value would be 2^40 values when written out
+# a context whose one value would be 2^20 values when written out
 package authz
 
 allow := true
