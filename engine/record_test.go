@@ -1,9 +1,9 @@
 package engine_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -173,10 +173,15 @@ func TestConcurrentAnswersAreSequentialAnswers(t *testing.T) {
 func TestRecordIsOneLine(t *testing.T) {
 	t.Parallel()
 	s := newScene()
-	s.decision = engine.Decision{Reasons: []string{"two\nlines\u2028and more"}}
+	s.decision = engine.Decision{Reasons: []string{"two\nlines\u2028and more", "a\rreturn", "and\r\nboth\u2029\u0085"}}
+	s.req.Path, s.req.Method = "/a\r\nb", "GET\r"
 	_, out := s.ask(t, s.authorizer(t))
 	line, err := json.Marshal(out.Record)
-	if err != nil || bytes.ContainsAny(line, "\n\r") || bytes.Contains(line, []byte("\u2028")) {
+	if err != nil || strings.ContainsAny(string(line), "\n\r\u2028\u2029") {
 		t.Errorf("%q, %v", line, err)
+	}
+	var read engine.Record
+	if err := json.Unmarshal(line, &read); err != nil || !slices.Equal(read.Result.Reasons, s.decision.Reasons) {
+		t.Errorf("read again: %q, %v", read.Result.Reasons, err)
 	}
 }

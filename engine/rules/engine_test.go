@@ -145,6 +145,35 @@ func TestEngineTimeout(t *testing.T) {
 	}
 }
 
+// TestTenantsShareNothing loads two tenants into one engine: what one declares under
+// the other's name, and reads from there, concerns and finds nothing of the other's.
+func TestTenantsShareNothing(t *testing.T) {
+	t.Parallel()
+	store, platform := storeOf(t)
+	add := func(policy string, others ...tenants.File) tenants.Digest {
+		b := mustBundle(t, append(others, tenants.File{Path: "authz.rego", Content: []byte("package authz\n\n" + policy)}))
+		store.byDigest[b.Digest()] = b
+		return b.Digest()
+	}
+	acme := add("allow if data.globex.secret == \"4711\"\n\nallow if data.secret\n",
+		tenants.File{Path: "globex.rego", Content: []byte("package globex\n\nallow := true\n\ndeny contains \"all\"\n")})
+	globex := add("allow if data.globex.secret == data.secret\n\ndeny contains \"seen\" if data.globex.allow\n",
+		tenants.File{Path: "data.json", Content: []byte(`{"secret": "4711", "globex": {"secret": "4711"}}`)})
+	e := newEngine(t, rules.Config{Store: store})
+	for range 2 {
+		for name, want := range map[string]bool{"acme": false, "globex": true} {
+			digest := map[string]tenants.Digest{"acme": acme, "globex": globex}[name]
+			p, err := e.Load(t.Context(), name, platform[0], digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := p.Decide(t.Context(), baseInput(), now); err != nil || got.Allow != want || len(got.Reasons) > 0 {
+				t.Errorf("%s: %+v, %v; want %t without reasons", name, got, err, want)
+			}
+		}
+	}
+}
+
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	c := readCase(t, "testdata/decide/deny_wins.txtar")

@@ -177,6 +177,23 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestLongComment compiles the largest comment that a module has room for, as one line
+// and as many.
+func TestLongComment(t *testing.T) {
+	t.Parallel()
+	const head, tail = "package authz\n\n", "\nallow := true\n"
+	room := 64<<10 - len(head) - len(tail)
+	one := "#" + strings.Repeat("x", room-1)
+	many := strings.Repeat("#"+strings.Repeat("x", 62)+"\n", room/64)
+	if err := compileText(t, head+many+tail); err != nil {
+		t.Errorf("many lines: %v", err)
+	}
+	ps, ok := rules.IsProblems(compileText(t, head+one+tail))
+	if !ok || len(ps) != 1 || ps[0].Line != 3 || !strings.Contains(ps[0].Message, fmt.Sprintf("bytes of a line: %d, the limit is 4096", room)) {
+		t.Errorf("one line: %v, want its length and the limit", ps)
+	}
+}
+
 func limitFile(text string) []tenants.File {
 	if strings.HasPrefix(text, "{") {
 		return []tenants.File{
