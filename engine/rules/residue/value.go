@@ -58,6 +58,8 @@ type opaque struct {
 	limit engine.Limit
 	// kind is what is known of its type.
 	kind kind
+	// size is the most bytes that it can have; 0 for a part of the request.
+	size int
 }
 
 // pending is a value that comes from a cell. It stands for a part of the input, or for
