@@ -12,10 +12,13 @@ import (
 const (
 	maxQueued       = 1024 // requests of all tenants; as many again of the quick
 	maxTenantQueued = 64   // requests of one
-	// waitTimeouts is how many evaluation times a request waits, longestWait how long.
-	waitTimeouts = 20
-	longestWait  = time.Second
 )
+
+// patience is how long a request waits, by the time that evaluations have: twenty of them,
+// but not for many seconds where they have seconds.
+func patience(timeout time.Duration) time.Duration {
+	return min(20*timeout, max(time.Second, 2*timeout))
+}
 
 // A tenant is quick if its last questions held a child for less than slowAfter on
 // average; provenAfter is how many have to be known.

@@ -144,7 +144,7 @@ func New(c Config) (*Pool, error) {
 		}
 		c.command = command
 	}
-	p := &Pool{config: c, lanes: newLanes(c.Children, min(waitTimeouts*c.Timeout, longestWait)), bundles: newBundleCache(), first: make(chan struct{})}
+	p := &Pool{config: c, lanes: newLanes(c.Children, patience(c.Timeout)), bundles: newBundleCache(), first: make(chan struct{})}
 	var err error
 	// By the wall clock: the other one may stand still while a function is frozen.
 	if p.parking, err = newParking(func() time.Time { return c.Now().Round(0) }); err != nil {

@@ -160,8 +160,10 @@ func TestQueueOfTheQuick(t *testing.T) {
 	if _, err := l.take(ctx, "new", pairKey{}); troubleCode(err) != CodeBusy || errors.Is(err, context.Canceled) {
 		t.Errorf("got %v; want others turned away", err)
 	}
-	if got := newLanes(1, min(waitTimeouts*5*time.Second, longestWait)).maxWait; got != time.Second {
-		t.Errorf("they wait for %s", got)
+	for timeout, want := range map[time.Duration]time.Duration{20 * time.Millisecond: 400 * time.Millisecond, 50 * time.Millisecond: time.Second, 5 * time.Second: 10 * time.Second} {
+		if got := patience(timeout); got != want {
+			t.Errorf("where an evaluation has %s they wait for %s, want %s", timeout, got, want)
+		}
 	}
 }
 
