@@ -61,7 +61,7 @@ func Authorizer(p Parts) (*engine.Authorizer, error) {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	policies, err := policies(p)
+	policies, err := Policies(p)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,9 @@ func Authorizer(p Parts) (*engine.Authorizer, error) {
 	return a, nil
 }
 
-func policies(p Parts) (engine.Policies, error) {
+// Policies returns what an authorizer of these parts asks about rules. Of Parts it takes
+// the store, what bounds evaluations, and what children are like. End it with End.
+func Policies(p Parts) (engine.Policies, error) {
 	if p.InProcess {
 		return rules.New(rules.Config{Store: p.Store, Timeout: p.EvalTimeout, Capacity: p.Capacity})
 	}
@@ -109,8 +111,12 @@ func Ready(ctx context.Context, a *engine.Authorizer) error {
 }
 
 // Close ends the authorizer's child processes.
-func Close(a *engine.Authorizer) {
-	if pool, ok := a.Policies.(*sandbox.Pool); ok {
+func Close(a *engine.Authorizer) { End(a.Policies) }
+
+// End ends the child processes of what Policies returned, and waits until nothing is left
+// of them. Doing it again does nothing.
+func End(policies engine.Policies) {
+	if pool, ok := policies.(*sandbox.Pool); ok {
 		pool.Close()
 	}
 }

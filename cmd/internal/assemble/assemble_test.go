@@ -57,6 +57,31 @@ func TestAuthorizer(t *testing.T) {
 	}
 }
 
+// TestPolicies: what is asked without an authorizer is what an authorizer asks.
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	store, err := dir.Load(fstest.MapFS{"regent.yaml": {Data: []byte(
+		"apis:\n  - {id: a1b2c3, kind: rest, credential: \"header:authorization\", tenant: [host], cache: {ttl: 0s}}\n",
+	)}}, "workspace")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, inProcess := range []bool{false, true} {
+		policies, err := assemble.Policies(assemble.Parts{Store: store, InProcess: inProcess})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, pool := policies.(*sandbox.Pool); pool == inProcess {
+			t.Errorf("in the process %t: got %T", inProcess, policies)
+		}
+		assemble.End(policies)
+		assemble.End(policies) // again
+	}
+	if _, err := assemble.Policies(assemble.Parts{}); err == nil {
+		t.Error("a store is not asked for")
+	}
+}
+
 func TestNewID(t *testing.T) {
 	t.Parallel()
 	uuid4 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
