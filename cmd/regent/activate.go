@@ -137,10 +137,11 @@ func (p *proposal) reactivate(ctx context.Context, rev tenants.Digest) error {
 	if p.inForceAlready() {
 		return p.nothingToDo()
 	}
-	r, err := p.review(false)
+	r, err := p.review(ctx, false)
 	if err != nil {
 		return err
 	}
+	defer r.close()
 	if err := p.during("checking", func() error { return r.check(ctx) }); err != nil {
 		return err
 	}
@@ -151,5 +152,6 @@ func (p *proposal) reactivate(ctx context.Context, rev tenants.Digest) error {
 	if !p.c.json {
 		p.c.showSummary(p.out.Changes, p.command("diff", "active", rev.Short()))
 	}
+	p.c.warnEnded(r.before.warden)
 	return r.bring(ctx)
 }

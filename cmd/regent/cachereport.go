@@ -110,19 +110,25 @@ func (j *judge) cacheReport(ctx context.Context, api tenants.API, t tenants.Tena
 			r.named[tenants.Route{Method: m, Path: route.Path}] = name
 		}
 	}
+	asked := true // a bundle that cannot be compiled is not to be parsed here either
 	for _, s := range callers.Callers {
 		if !s.reaches(api, t) {
 			continue
 		}
 		r.Callers = append(r.Callers, s.Name)
 		perms, err := j.permissions(ctx, api, t, s)
+		var ended *endedError
 		var eval *rules.EvalError
 		var trouble *engine.Trouble
 		switch {
-		case errors.As(err, &eval):
-			r.fails(s.Name, j.blame(eval, t), eval.Code)
+		case errors.As(err, &ended):
+			r.fails(s.Name, engine.Limit{Reason: ended.reason()}, ended.hint())
+			asked = asked && !ended.compiling
 			continue
-		case errors.As(err, &trouble):
+		case errors.As(err, &eval):
+			r.fails(s.Name, j.blame(eval, t), contractHint(eval.Code))
+			continue
+		case errors.As(err, &trouble), ctx.Err() != nil:
 			return cacheReport{}, err
 		case err != nil:
 			return cacheReport{}, &failure{err: fmt.Errorf("sample caller %q of tenant %s: %w", s.Name, t.ID, err), hints: []string{"see " + cmp.Or(callers.File, callersFile)}}
@@ -133,7 +139,11 @@ func (j *judge) cacheReport(ctx context.Context, api tenants.API, t tenants.Tena
 			return cacheReport{}, err
 		}
 	}
-	r.finish(slices.Concat(reads(j.bundle(t), policyDir(t.ID)), reads(j.snapshot.PlatformBundle(), "")))
+	var all []read
+	if asked {
+		all = slices.Concat(reads(j.bundle(t), policyDir(t.ID)), reads(j.snapshot.PlatformBundle(), ""))
+	}
+	r.finish(all)
 	return *r.cacheReport, nil
 }
 
@@ -180,17 +190,22 @@ func (r *reporting) add(route, caller string, l engine.Limit) {
 }
 
 // fails records that a caller gets no reply.
-func (r *reporting) fails(caller string, l engine.Limit, code string) {
-	hint := ""
-	if code == "contract" {
-		hint = "build context, principal_id and usage_key from the identity and the tenant only, or set cache.ttl to 0s"
-	}
+func (r *reporting) fails(caller string, l engine.Limit, hint string) {
 	n := slices.IndexFunc(r.Errors, func(f finding) bool { return f.File == l.File && f.Line == l.Line && f.Reason == l.Reason })
 	if n < 0 {
 		n = len(r.Errors)
 		r.Errors = append(r.Errors, finding{File: l.File, Line: l.Line, Reason: l.Reason, Hint: hint})
 	}
 	r.Errors[n].Callers = appendNew(r.Errors[n].Callers, caller)
+}
+
+// contractHint says what to do about an evaluation error with this code; empty if nobody
+// knows.
+func contractHint(code string) string {
+	if code != "contract" {
+		return ""
+	}
+	return "build context, principal_id and usage_key from the identity and the tenant only, or set cache.ttl to 0s"
 }
 
 // limits records what the rules leave open for a caller.

@@ -105,10 +105,11 @@ func checkSnapshot(ctx context.Context, s *dir.Snapshot, path string, conf confi
 	if !found.OK {
 		return found, nil
 	}
-	j, err := newJudge(s, f.stage, conf.EvalTimeout)
+	j, err := newJudge(ctx, s, f.stage, conf, 1)
 	if err != nil {
 		return found, err
 	}
+	defer j.close()
 	reports, err := j.cacheReports(ctx, samplesAt(path))
 	if err != nil {
 		return found, err

@@ -133,14 +133,16 @@ func (p *proposal) right(ctx context.Context, words []string) (tenants.Bundle, e
 // compareWithout compares without judging whether the revisions are any good. Where one
 // cannot be judged, that is said in place of who may do what.
 func (p *proposal) compareWithout(ctx context.Context) (*changes, error) {
-	r, err := p.review(false)
+	r, err := p.review(ctx, false)
 	if err != nil {
 		return nil, err
 	}
+	defer r.close()
 	ch := diffBundles(p.owner, p.old, p.now, p.was.To)
 	if len(ch.Files) == 0 {
 		return ch, nil
 	}
+	defer p.c.warnEnded(r.before.warden)
 	p.out.Changes, p.out.Check = ch, &inspection{OK: true}
 	if p.owner != tenants.PlatformOwner {
 		err = r.compare(ctx, under(r.after, p.tenant, p.now), p.tenant, p.old)
@@ -157,10 +159,7 @@ func (p *proposal) compareWithout(ctx context.Context) (*changes, error) {
 func (r *review) compareTenants(ctx context.Context) error {
 	old := *r.base
 	old.platform = r.old
-	var err error
-	if r.before, err = newJudge(&old, r.flags.stage, r.patience); err != nil {
-		return err
-	}
+	r.before = r.before.of(&old)
 	all, err := r.reg.Tenants(ctx)
 	if err != nil {
 		return err

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"regent/cmd/internal/config"
 	"regent/engine"
-	"regent/engine/rules"
 	"regent/tenants"
 )
 
@@ -32,25 +32,37 @@ type rulebook interface {
 // judge asks the rules of a rulebook about whole routes, for sample callers.
 type judge struct {
 	snapshot rulebook
-	policies *rules.Engine
-	prover   *prover
+	// warden asks the rules. Judges of the same store may share it.
+	warden *warden
+	prover *prover
 	// stage is the stage that requests are sent to.
 	stage string
-	// patience bounds one question.
-	patience time.Duration
 }
 
-func newJudge(s rulebook, stage string, patience time.Duration) (*judge, error) {
-	policies, err := rules.New(rules.Config{Store: s, Timeout: patience})
-	if err != nil {
-		return nil, err
-	}
+// newJudge starts as many child processes as questions are asked at a time. Close the
+// judge.
+func newJudge(ctx context.Context, s rulebook, stage string, conf config.Config, children int) (*judge, error) {
 	p, err := newProver(time.Now())
 	if err != nil {
 		return nil, err
 	}
-	return &judge{s, policies, p, stage, patience}, nil
+	w, err := newWarden(ctx, s, conf, children)
+	if err != nil {
+		return nil, err
+	}
+	return &judge{s, w, p, stage}, nil
 }
+
+// of is a judge of another rulebook, whose bundles the judge's own store has. It is closed
+// with the judge.
+func (j *judge) of(s rulebook) *judge {
+	other := *j
+	other.snapshot = s
+	return &other
+}
+
+// close ends the judge's child processes.
+func (j *judge) close() { j.warden.close() }
 
 // samplePlace is what stands for values of identity sources that nobody gave.
 const samplePlace = "sample"
@@ -102,16 +114,15 @@ func (j *judge) permissions(ctx context.Context, api tenants.API, t tenants.Tena
 	if err != nil {
 		return engine.Permissions{}, err
 	}
-	policy, err := j.policies.Load(ctx, t.ID, platform, t.Revision)
-	if err != nil {
-		return engine.Permissions{}, err
-	}
 	api.Cache.Identity = slices.DeleteFunc(slices.Clone(api.Cache.Identity), func(s tenants.Source) bool {
 		return s.Kind == "context" && slices.Contains([]string{"httpMethod", "resourcePath", "routeKey"}, s.Name)
 	})
 	ask := func(req engine.Request) (engine.Permissions, error) {
-		ctx, cancel := context.WithTimeout(ctx, j.patience)
-		defer cancel()
+		// A policy has one evaluation's time in all: each question loads its own.
+		policy, err := j.warden.Load(ctx, t.ID, platform, t.Revision)
+		if err != nil {
+			return engine.Permissions{}, err
+		}
 		return policy.Permissions(ctx, engine.NewKnown(api, engine.NewInput(req, api, t, id), ""), api.Routes, j.prover.now)
 	}
 	req := j.request(api, t, s)

@@ -9,10 +9,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"regent/cmd/internal/config"
 	"regent/engine"
 	"regent/engine/rules"
 	"regent/tenants"
@@ -141,10 +141,11 @@ func (c *cli) matrix(ctx context.Context, path string, reg tenants.Registry, f m
 	if err != nil {
 		return err
 	}
-	j, err := newJudge(store.Snapshot(), f.stage, conf.EvalTimeout)
+	j, err := newJudge(ctx, store.Snapshot(), f.stage, conf, 1)
 	if err != nil {
 		return err
 	}
+	defer j.close()
 	m := matrix{Workspace: path, Tables: []matrixTable{}}
 	chosen, apis, err := f.choose(store.Snapshot())
 	if err != nil {
@@ -153,10 +154,10 @@ func (c *cli) matrix(ctx context.Context, path string, reg tenants.Registry, f m
 	var before *judge
 	switch {
 	case reg != nil:
-		before, chosen, err = revisionsAgainst(ctx, reg, f, chosen, conf.EvalTimeout)
+		before, chosen, err = revisionsAgainst(ctx, reg, f, chosen, conf)
 		m.Against = f.against + " of the store"
 	case f.against != "":
-		if before, err = openAgainst(f, conf.EvalTimeout); err == nil {
+		if before, err = openAgainst(ctx, f, conf); err == nil {
 			m.Gone = f.gone(before.snapshot, store.Snapshot())
 		}
 		m.Against = strings.TrimPrefix(f.against, "dir:")
@@ -165,6 +166,7 @@ func (c *cli) matrix(ctx context.Context, path string, reg tenants.Registry, f m
 		return err
 	}
 	if before != nil {
+		defer before.close()
 		m.Changes = map[string]int{}
 	}
 	for _, t := range chosen {
@@ -187,9 +189,30 @@ func (c *cli) matrix(ctx context.Context, path string, reg tenants.Registry, f m
 		}
 	}
 	if c.json {
-		return c.out.json(m)
+		err = c.out.json(m)
+	} else {
+		c.showMatrix(m, f)
 	}
-	c.showMatrix(m, f)
+	if err == nil {
+		err = c.endMatrix(j, before)
+	}
+	return err
+}
+
+// endMatrix tells of rules that had to be ended. Those of the workspace are what the
+// matrix is about; those that it is compared with are not.
+func (c *cli) endMatrix(j, before *judge) error {
+	ended := j.warden.told()
+	if before != nil {
+		others := slices.DeleteFunc(before.warden.told(), func(o *endedError) bool {
+			return slices.ContainsFunc(ended, func(e *endedError) bool { return e.Error() == o.Error() })
+		})
+		c.tellEnded(others, func(text string) { c.warn("%s", text) })
+	}
+	c.tellEnded(ended, c.errorLine)
+	if len(ended) > 0 {
+		return exitStatus(exitNo)
+	}
 	return nil
 }
 
@@ -206,7 +229,7 @@ func (m *matrix) add(table matrixTable) {
 }
 
 // openAgainst opens the workspace to compare with.
-func openAgainst(f matrixFlags, patience time.Duration) (*judge, error) {
+func openAgainst(ctx context.Context, f matrixFlags, conf config.Config) (*judge, error) {
 	path := strings.TrimPrefix(f.against, "dir:")
 	if _, err := os.Stat(path); err != nil {
 		return nil, &failure{err: fmt.Errorf("--against: %w", err), hints: []string{"it takes the directory of a workspace, such as one that git worktree add makes"}}
@@ -215,7 +238,7 @@ func openAgainst(f matrixFlags, patience time.Duration) (*judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--against: %w", err)
 	}
-	return newJudge(store.Snapshot(), f.stage, patience)
+	return newJudge(ctx, store.Snapshot(), f.stage, conf, 1)
 }
 
 // choose returns the tenants and APIs to show: those that the flags name, else the
@@ -281,13 +304,16 @@ func (j *judge) rule(ctx context.Context, api tenants.API, t tenants.Tenant, s s
 		return api.Cache.TTL <= 0 || s == tenants.Source{Kind: "context", Name: "path"}
 	})
 	perms, err := j.permissions(ctx, api, t, s)
+	var ended *endedError
 	var eval *rules.EvalError
 	var trouble *engine.Trouble
 	switch {
+	case errors.As(err, &ended):
+		return nil, ruling{Verdict: verdictNone, Why: ended.reason()}, nil
 	case errors.As(err, &eval):
 		l := j.blame(eval, t)
 		return nil, ruling{Verdict: verdictNone, Why: finding{File: l.File, Line: l.Line}.place() + beforehand(l.Reason)}, nil
-	case errors.As(err, &trouble):
+	case errors.As(err, &trouble), ctx.Err() != nil:
 		return nil, ruling{}, err
 	case err != nil:
 		return nil, ruling{}, &failure{err: fmt.Errorf("sample caller %q of tenant %s: %w", s.Name, t.ID, err), hints: []string{"see " + cmp.Or(file, callersFile)}}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +30,7 @@ func (c *cli) againstTable(cmd *cobra.Command, f matrixFlags) (tenants.Registry,
 // revisionsAgainst is a judge of what the store has: its APIs, its platform, its
 // records, and for each tenant the revision that --against names. Tenants that have no
 // such revision are left out, unless that leaves nobody.
-func revisionsAgainst(ctx context.Context, reg tenants.Registry, f matrixFlags, chosen []tenants.Tenant, patience time.Duration) (*judge, []tenants.Tenant, error) {
+func revisionsAgainst(ctx context.Context, reg tenants.Registry, f matrixFlags, chosen []tenants.Tenant, conf config.Config) (*judge, []tenants.Tenant, error) {
 	d, err := inForce(ctx, &shelf{Registry: reg})
 	if err != nil {
 		return nil, nil, err
@@ -59,7 +58,7 @@ func revisionsAgainst(ctx context.Context, reg tenants.Registry, f matrixFlags, 
 	if len(d.tenants) == 0 && missing != nil {
 		return nil, nil, missing
 	}
-	j, err := newJudge(d, f.stage, patience)
+	j, err := newJudge(ctx, d, f.stage, conf, 1)
 	return j, found, err
 }
 

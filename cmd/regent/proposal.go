@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"regent/cmd/internal/config"
 	"regent/engine/rules/ruletest"
 	"regent/tenants"
 )
@@ -90,7 +91,8 @@ type proposal struct {
 	base     *draft
 	old, now tenants.Bundle
 	samples  samples
-	patience time.Duration
+	// conf has the settings that bear on decisions.
+	conf config.Config
 	// who is the author, once somebody asked.
 	who string
 	// retry is the command that goes on from here.
@@ -104,11 +106,10 @@ type proposal struct {
 // for the caller to set.
 func (c *cli) propose(ctx context.Context, reg tenants.Registry, owner string, f proposalFlags) (*proposal, error) {
 	p := &proposal{c: c, reg: &shelf{Registry: reg}, flags: f, owner: owner, samples: samplesFrom(f.from)}
-	conf, err := settings(".")
-	if err != nil {
+	var err error
+	if p.conf, err = settings("."); err != nil {
 		return nil, err
 	}
-	p.patience = conf.EvalTimeout
 	p.was, err = reg.Active(ctx, owner)
 	switch {
 	case errors.Is(err, tenants.ErrNotFound) && owner == tenants.PlatformOwner:
@@ -148,7 +149,7 @@ func (p *proposal) before(ctx context.Context) (tenants.Bundle, error) {
 // revise sets the revision that is proposed.
 func (p *proposal) revise(b tenants.Bundle, schema []byte) {
 	p.now, p.out.Revision = b, b.Digest()
-	p.reg.unstored = []tenants.Bundle{b, stub()}
+	p.reg.unstored = []tenants.Bundle{b, stub(), emptyBundle()}
 	base := *p.base
 	base.schema = schema
 	p.base = &base

@@ -135,10 +135,11 @@ func (p *proposal) publish(ctx context.Context, tests testJob, warnings []string
 	if p.inForceAlready() {
 		return p.nothingToDo()
 	}
-	r, err := p.review(true)
+	r, err := p.review(ctx, true)
 	if err != nil {
 		return err
 	}
+	defer r.close()
 	if err := p.during("checking", func() error { return r.check(ctx) }); err != nil {
 		return err
 	}
@@ -163,6 +164,7 @@ func (p *proposal) publish(ctx context.Context, tests testJob, warnings []string
 	if !p.c.json {
 		p.c.showSummary(p.out.Changes, "regent diff shows all of it")
 	}
+	p.c.warnEnded(r.before.warden)
 	if err := p.during("storing", func() error { return p.store(ctx) }); err != nil {
 		return err
 	}

@@ -23,25 +23,29 @@ type review struct {
 	checked map[string]int64
 }
 
-func (p *proposal) review(strict bool) (*review, error) {
+// review is a review of the proposal. Close it.
+func (p *proposal) review(ctx context.Context, strict bool) (*review, error) {
 	r := &review{proposal: p, strict: strict, checked: map[string]int64{}}
 	old, now := *p.base, *p.base
+	children := 1
 	if p.owner == tenants.PlatformOwner {
 		now.platform = p.now
+		children = 1 + reviewers() // the first one is for those who are known to be quick
 	}
 	var err error
-	if r.before, err = newJudge(&old, p.flags.stage, p.patience); err != nil {
+	if r.before, err = newJudge(ctx, &old, p.flags.stage, p.conf, children); err != nil {
 		return nil, err
 	}
-	r.after, err = newJudge(&now, p.flags.stage, p.patience)
-	return r, err
+	r.after = r.before.of(&now)
+	return r, nil
 }
+
+// close ends the review's child processes.
+func (r *review) close() { r.before.close() }
 
 // under is a judge of one tenant under a policy.
 func under(j *judge, t tenants.Tenant, policy tenants.Bundle) *judge {
-	one := *j
-	one.snapshot = j.snapshot.(*draft).with(t, policy)
-	return &one
+	return j.of(j.snapshot.(*draft).with(t, policy))
 }
 
 // check judges the proposal and puts what it finds, and what changes for sample
@@ -98,9 +102,9 @@ func (r *review) compare(ctx context.Context, after *judge, t tenants.Tenant, ol
 // checkRules compiles a tenant's rules as the function does.
 func (r *review) checkRules(ctx context.Context, j *judge, t tenants.Tenant, b tenants.Bundle) error {
 	found := r.out.Check
-	_, err := j.policies.Load(ctx, t.ID, j.snapshot.PlatformBundle().Digest(), b.Digest())
+	_, err := j.warden.Load(ctx, t.ID, j.snapshot.PlatformBundle().Digest(), b.Digest())
 	var trouble *engine.Trouble
-	if ctx.Err() != nil || errors.As(err, &trouble) && trouble.Code == "store" {
+	if ctx.Err() != nil || errors.As(err, &trouble) && trouble.Code != "policy" {
 		return errors.Join(ctx.Err(), err)
 	}
 	platform := j.snapshot.PlatformBundle()

@@ -76,10 +76,11 @@ func (r *review) again(ctx context.Context) error {
 		return err
 	}
 	r.base = now
-	other, err := r.proposal.review(false)
+	other, err := r.proposal.review(ctx, false)
 	if err != nil {
 		return err
 	}
+	defer other.close()
 	saved := r.out.Changes
 	err = other.check(ctx)
 	r.out.Changes = saved

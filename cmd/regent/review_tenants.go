@@ -30,7 +30,7 @@ func (r *review) checkTenants(ctx context.Context, compare bool) error {
 	progress := r.c.newProgress("checked", len(all))
 	defer progress.end()
 	workers, ctx := errgroup.WithContext(ctx)
-	workers.SetLimit(max(2, runtime.GOMAXPROCS(0)))
+	workers.SetLimit(reviewers())
 	for i, t := range all {
 		workers.Go(func() error {
 			verdicts[i] = r.apart()
@@ -54,6 +54,9 @@ func (r *review) checkTenants(ctx context.Context, compare bool) error {
 	r.sort()
 	return nil
 }
+
+// reviewers is how many tenants are judged at a time.
+func reviewers() int { return max(2, runtime.GOMAXPROCS(0)) }
 
 // apart is the review with a result of its own.
 func (r *review) apart() *review {

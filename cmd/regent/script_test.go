@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -28,7 +30,40 @@ var update = flag.Bool("update", false, "rewrite the golden files in testdata/sc
 func TestMain(m *testing.M) {
 	sandbox.Main()
 	ruletest.Main()
-	testscript.Main(m, map[string]func(){"regent": main})
+	testscript.Main(m, map[string]func(){"regent": main, "soon": soon})
+}
+
+// ended is how long a verb may take over rules that never end: 5 s, and more where the
+// machine is busy. What it must not do takes hours.
+const ended = 15 * time.Second
+
+// soon is the program `soon STATUS PROGRAM ARG...`: it succeeds if the program ends in time
+// and with that status, and kills it otherwise.
+func soon() {
+	ctx, cancel := context.WithTimeout(context.Background(), ended)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[2], os.Args[3:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	_ = cmd.Run() // the state has the status; without one it could not be started
+	switch status := strconv.Itoa(cmd.ProcessState.ExitCode()); {
+	case ctx.Err() != nil:
+		fmt.Fprintf(os.Stderr, "soon: no end within %s\n", ended)
+	case status != os.Args[1]:
+		fmt.Fprintf(os.Stderr, "soon: the status is %s, want %s\n", status, os.Args[1])
+	default:
+		return
+	}
+	os.Exit(1)
+}
+
+// bombs is where the hostile policies are, for scripts.
+const bombs = "../../engine/rules/testdata/bombs"
+
+// setBombs sets $BOMBS.
+func setBombs(env *testscript.Env) error {
+	path, err := filepath.Abs(bombs)
+	env.Setenv("BOMBS", path)
+	return err
 }
 
 // TestScript runs testdata/script: the command line through its real surface. The
@@ -49,7 +84,7 @@ func TestScript(t *testing.T) {
 			// The machine may be busy; scripts about the limit set it themselves.
 			env.Setenv("REGENT_EVAL_TIMEOUT", "5s")
 			env.Setenv("GORACE", noSleep)
-			return nil
+			return setBombs(env)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe, "await": cmdAwait, "end": cmdEnd, "http": cmdHTTP,

@@ -42,7 +42,7 @@ func TestTableScript(t *testing.T) {
 			// The machine may be busy.
 			env.Setenv("REGENT_EVAL_TIMEOUT", "5s")
 			env.Setenv("GORACE", noSleep)
-			return nil
+			return setBombs(env)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"normalize": cmdNormalize, "append": cmdAppend, "fill": cmdFill, "mode": cmdMode, "same": cmdSame,
