@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +20,6 @@ import (
 	"regent/engine"
 	"regent/engine/identity"
 	"regent/engine/rules"
-	"regent/engine/rules/sandbox"
 	"regent/tenants"
 	"regent/tenants/dynamo"
 )
@@ -164,7 +162,7 @@ func (c *cli) eval(cmd *cobra.Command, f evalFlags, now func() time.Time) error 
 	out := authorizer.Explain(cmd.Context(), event)
 	v := newVerdict(out)
 	if f.explain && v.Input != nil {
-		v.Trace = trace(cmd.Context(), read, v, now())
+		v.Trace = trace(cmd.Context(), read, v, out, now())
 	}
 	if c.json {
 		err = c.out.json(v)
@@ -173,6 +171,10 @@ func (c *cli) eval(cmd *cobra.Command, f evalFlags, now func() time.Time) error 
 	}
 	if _, missing := os.Stat(keyFile(path)); v.Code == identity.CodeProvider && !f.devIssuer && missing == nil {
 		c.hint("--dev-issuer trusts the tokens of regent token, without asking the tenant's providers")
+	}
+	var eval *rules.EvalError
+	if errors.As(out.Err, &eval) && endings(conf.EvalTimeout)[eval.Code] != "" {
+		c.hint(endedHint(eval.Code))
 	}
 	var table *dynamo.Error
 	if errors.As(out.Err, &table) && table.Hint != "" {
@@ -194,40 +196,6 @@ func loadDevIssuer(path string) (*devissuer.Issuer, error) {
 		}
 	}
 	return devissuer.Load(keyFile(path))
-}
-
-// trace evaluates the rules again, those that decided, and tells how the answer came
-// about.
-func trace(ctx context.Context, store tenants.Store, v verdict, now time.Time) string {
-	var b strings.Builder
-	policy, err := decided(ctx, store, v)
-	if err == nil {
-		_, err = policy.Trace(ctx, *v.Input, now, &b)
-	}
-	var eval *rules.EvalError
-	if errors.As(err, &eval) {
-		fmt.Fprintf(&b, "%s: %s\n", eval.Error(), eval.Message)
-	}
-	return b.String()
-}
-
-// decided compiles the revisions that the decision log names.
-func decided(ctx context.Context, store tenants.Store, v verdict) (*rules.Policy, error) {
-	platform, err := store.Bundle(ctx, tenants.Digest(v.Log.Bundles["platform"].Revision))
-	if err != nil {
-		return nil, err
-	}
-	bundle, err := store.Bundle(ctx, tenants.Digest(v.Log.Bundles[v.Input.Tenant.ID].Revision))
-	if err != nil {
-		return nil, err
-	}
-	// The trace is written in this process: not of what a child cannot compile.
-	var checker sandbox.Checker
-	defer checker.Close()
-	if err := checker.Check(ctx, platform, bundle, rules.Options{}); err != nil {
-		return nil, err
-	}
-	return rules.Compile(ctx, platform, bundle, rules.Options{})
 }
 
 // verdict is what `regent eval` shows. Its JSON form is stable.

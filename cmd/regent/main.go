@@ -25,6 +25,7 @@ import (
 func main() {
 	sandbox.Main()
 	ruletest.Main()
+	traceMain()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)

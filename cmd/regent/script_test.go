@@ -30,6 +30,7 @@ var update = flag.Bool("update", false, "rewrite the golden files in testdata/sc
 func TestMain(m *testing.M) {
 	sandbox.Main()
 	ruletest.Main()
+	traceMain()
 	testscript.Main(m, map[string]func(){"regent": main, "soon": soon})
 }
 
