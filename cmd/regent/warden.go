@@ -235,12 +235,15 @@ func (w *warden) told() []*endedError {
 	return slices.Clone(w.order)
 }
 
-// tellEnded tells of revisions that had to be ended, a line for each and every hint once.
+// tellEnded tells of revisions that had to be ended, of each once though it was under two
+// platforms, and of every hint.
 func (c *cli) tellEnded(all []*endedError, tell func(text string)) {
-	var hints []string
+	var texts, hints []string
 	for _, e := range all {
-		tell(e.Error())
-		hints = appendNew(hints, e.hint())
+		texts, hints = appendNew(texts, e.Error()), appendNew(hints, e.hint())
+	}
+	for _, text := range texts {
+		tell(text)
 	}
 	for _, h := range hints {
 		c.hint(h)
