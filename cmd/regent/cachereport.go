@@ -110,7 +110,7 @@ func (j *judge) cacheReport(ctx context.Context, api tenants.API, t tenants.Tena
 			r.named[tenants.Route{Method: m, Path: route.Path}] = name
 		}
 	}
-	asked := true // a bundle that cannot be compiled is not to be parsed here either
+	compiled := true // a bundle that cannot be compiled is not to be parsed here either
 	for _, s := range callers.Callers {
 		if !s.reaches(api, t) {
 			continue
@@ -123,7 +123,7 @@ func (j *judge) cacheReport(ctx context.Context, api tenants.API, t tenants.Tena
 		switch {
 		case errors.As(err, &ended):
 			r.fails(s.Name, engine.Limit{Reason: ended.reason()}, ended.hint())
-			asked = asked && !ended.compiling
+			compiled = compiled && !ended.compiling
 			continue
 		case errors.As(err, &eval):
 			r.fails(s.Name, j.blame(eval, t), contractHint(eval.Code))
@@ -140,7 +140,7 @@ func (j *judge) cacheReport(ctx context.Context, api tenants.API, t tenants.Tena
 		}
 	}
 	var all []read
-	if asked {
+	if compiled {
 		all = slices.Concat(reads(j.bundle(t), policyDir(t.ID)), reads(j.snapshot.PlatformBundle(), ""))
 	}
 	r.finish(all)

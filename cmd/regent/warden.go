@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -21,8 +22,11 @@ import (
 // ended once is not asked again, so that it costs a run one evaluation's time, however
 // many callers and APIs there are; every further question gets the same answer.
 type warden struct {
-	policies engine.Policies
-	timeout  time.Duration
+	// pools have a child each. A tenant is always asked in the same one, which then has its
+	// rules compiled. In a pool of several, all children but the first step back on a busy
+	// machine, which is right for events and would make questions here late.
+	pools   []engine.Policies
+	timeout time.Duration
 	// unwatch stops what ends the children when the run is interrupted.
 	unwatch func() bool
 
@@ -49,13 +53,15 @@ type pairKey struct {
 // ends, whatever they are doing ends.
 func newWarden(ctx context.Context, store tenants.Store, conf config.Config, children int) (*warden, error) {
 	w := &warden{timeout: conf.EvalTimeout, kills: map[revisionKey]int{}, ended: map[pairKey]*endedError{}}
-	policies, err := assemble.Policies(assemble.Parts{
-		Store: store, EvalTimeout: conf.EvalTimeout, InProcess: conf.InProcess, Children: children, Report: w.note,
-	})
-	if err != nil {
-		return nil, err
+	parts := assemble.Parts{Store: store, EvalTimeout: conf.EvalTimeout, InProcess: conf.InProcess, Report: w.note}
+	for range children {
+		pool, err := assemble.Policies(parts)
+		if err != nil {
+			w.end()
+			return nil, err
+		}
+		w.pools = append(w.pools, pool)
 	}
-	w.policies = policies
 	w.unwatch = context.AfterFunc(ctx, w.end)
 	return w, nil
 }
@@ -66,7 +72,18 @@ func (w *warden) close() {
 	w.end()
 }
 
-func (w *warden) end() { assemble.End(w.policies) }
+func (w *warden) end() {
+	for _, pool := range w.pools {
+		assemble.End(pool)
+	}
+}
+
+// pool is where a tenant is asked.
+func (w *warden) pool(tenant string) engine.Policies {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(tenant)) // it never fails
+	return w.pools[h.Sum32()%uint32(len(w.pools))]
+}
 
 // note hears what happens to children.
 func (w *warden) note(e sandbox.Event) {
@@ -89,7 +106,7 @@ func (w *warden) killed(k revisionKey) int {
 func (w *warden) Load(ctx context.Context, tenant string, platform, revision tenants.Digest) (engine.Policy, error) {
 	a := asked{warden: w, pairKey: pairKey{revisionKey{tenant, revision}, platform}}
 	err := a.do(ctx, func() (err error) {
-		a.policy, err = w.policies.Load(ctx, tenant, platform, revision)
+		a.policy, err = w.pool(tenant).Load(ctx, tenant, platform, revision)
 		return err
 	})
 	if err != nil {

@@ -77,7 +77,7 @@ func TestWarden(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			p := &puppet{loading: tt.loading, asking: tt.asking, killed: tt.killed}
-			w := &warden{policies: p, timeout: 2 * time.Second, kills: map[revisionKey]int{}, ended: map[pairKey]*endedError{}}
+			w := &warden{pools: []engine.Policies{p}, timeout: 2 * time.Second, kills: map[revisionKey]int{}, ended: map[pairKey]*endedError{}}
 			p.w = w
 			ask := func(tenant string, platform tenants.Digest) error {
 				policy, err := w.Load(t.Context(), tenant, platform, "sha256:1")
@@ -166,8 +166,8 @@ func TestWardenInProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.close()
-	if _, ok := w.policies.(*rules.Engine); !ok {
-		t.Errorf("the policies are %T", w.policies)
+	if _, ok := w.pools[0].(*rules.Engine); !ok {
+		t.Errorf("the policies are %T", w.pools[0])
 	}
 	policy, err := w.Load(t.Context(), "acme", store.platform.Digest(), bundle.Digest())
 	if err != nil {
