@@ -299,19 +299,44 @@ func testAfterAFreeze(t *testing.T, path string) {
 	}
 	t.Cleanup(f.Close)
 	get := event("api.acme.example", "a1b2c3", "GET", "/orders/17", mint(t, is, issuer, time.Now().Add(time.Hour)))
-	for range 2 {
+	// The first freeze is while the child starts, or right after.
+	freeze(t, f)
+	for range 3 {
 		reply, err := f.InvokeBy(t.Context(), get, time.Now().Add(10*time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
 		checkReply(t, reply, "Allow", "")
-		if err := f.Freeze(); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Thaw(); err != nil {
-			t.Fatal(err)
+		if n := freeze(t, f); n != 1 {
+			t.Errorf("%d children were frozen, want the one in which rules are evaluated", n)
 		}
 	}
+	f.Close()
+	for line := range strings.Lines(f.Stderr()) {
+		if !strings.Contains(line, `"msg":"ready"`) {
+			t.Errorf("something happened to the child: %s", line)
+		}
+	}
+}
+
+// freeze freezes the function for longer than an evaluation may take, holds that its
+// children stand still with it, and returns how many there are.
+func freeze(t *testing.T, f *lambdaapi.Function) int {
+	t.Helper()
+	if err := f.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	children := f.Children()
+	time.Sleep(200 * time.Millisecond) // nothing goes on meanwhile but the clocks
+	for _, p := range children {
+		if state := p.State(); state != 'T' {
+			t.Errorf("a frozen function's child is in the state %q", state)
+		}
+	}
+	if err := f.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	return len(children)
 }
 
 func testRefusesToStart(t *testing.T, path string) {

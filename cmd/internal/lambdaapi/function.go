@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -64,7 +65,8 @@ func Start(c Config) (*Function, error) {
 	f.cmd.Dir = c.Dir
 	f.cmd.Env = append(environment(listener.Addr().String()), c.Env...)
 	f.cmd.Stdout, f.cmd.Stderr = &f.stdout, &f.stderr
-	// Children that the function starts are frozen and killed with it.
+	// Whatever is in the function's group is frozen and killed with it; children in groups
+	// of their own are looked for.
 	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	start := time.Now()
 	if err := f.cmd.Start(); err != nil {
@@ -167,9 +169,12 @@ func (f *Function) Stderr() string { return f.stderr.String() }
 // Kill ends the process and its children at once and waits for the end.
 func (f *Function) Kill() {
 	// The only error is that the group has ended already.
-	_ = syscall.Kill(-f.Pid(), syscall.SIGKILL)
+	_ = f.signal(syscall.SIGKILL)
 	<-f.gone
 }
+
+// Signal sends a signal to the process alone. Its error is that the process has ended.
+func (f *Function) Signal(s os.Signal) error { return f.cmd.Process.Signal(s) }
 
 // Wait waits for the process to end by itself and returns its exit error.
 func (f *Function) Wait() error {

@@ -8,7 +8,10 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -57,6 +60,12 @@ func function(base string) error {
 		case `"log"`:
 			fmt.Print("line one\nline ")
 			fmt.Println("two")
+		case `"child"`:
+			pid, err := startChild()
+			if err != nil {
+				return err
+			}
+			body = strconv.Itoa(pid)
 		case `"exit"`:
 			os.Exit(1)
 		case `"hang"`:
@@ -72,6 +81,19 @@ func function(base string) error {
 		}
 		_ = resp.Body.Close()
 	}
+}
+
+// startChild starts a child that is in a group of its own, as the children are in which
+// rules are evaluated, and does nothing.
+func startChild() (pid int, err error) {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{"BE_FUNCTION=slow"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	go func() { _ = cmd.Wait() }()
+	return cmd.Process.Pid, nil
 }
 
 func start(t *testing.T) *Function {
@@ -258,6 +280,56 @@ func TestFreeze(t *testing.T) {
 	f.Kill()
 	if err := f.Freeze(); err == nil {
 		t.Error("a process that ended can be frozen")
+	}
+}
+
+// TestChildren holds that a child in a group of its own is frozen, goes on and ends with
+// the function.
+func TestChildren(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	if all := f.Children(); len(all) != 0 {
+		t.Fatalf("the function has the children %+v before it starts one", all)
+	}
+	reply, err := f.Invoke(t.Context(), []byte(`"child"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := f.Children()
+	if len(all) != 1 || strconv.Itoa(all[0].ID) != string(reply.Payload) {
+		t.Fatalf("got the children %+v, want process %s", all, reply.Payload)
+	}
+	child := all[0]
+	for range 3 {
+		if err := f.Freeze(); err != nil {
+			t.Fatal(err)
+		}
+		if state := child.State(); state != 'T' {
+			t.Errorf("frozen: the child's state is %q", state)
+		}
+		if err := f.Thaw(); err != nil {
+			t.Fatal(err)
+		}
+		awaitState(t, "after the thaw", child, func(state byte) bool { return state != 'T' && state != 0 })
+	}
+	if err := f.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	f.Kill()
+	awaitState(t, "after the end", child, func(state byte) bool { return state == 0 })
+	if all := f.Children(); len(all) != 0 {
+		t.Errorf("a function that ended has the children %+v", all)
+	}
+}
+
+// awaitState waits until a process is in a state: a signal takes effect a moment after
+// it is sent.
+func awaitState(t *testing.T, when string, p Process, as func(byte) bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !as(p.State()); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: the child's state is %q", when, p.State())
+		}
 	}
 }
 
