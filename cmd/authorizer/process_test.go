@@ -44,8 +44,8 @@ func bootstrap(t testing.TB) string {
 	return out
 }
 
-// workspace copies testdata/workspace and adds the tenants: acme with the key set
-// inline, slow with one that its provider never delivers, and a suspended one.
+// workspace copies testdata/workspace and adds the tenants: acme and calm with the key
+// set inline, slow with one that its provider never delivers, and a suspended one.
 func workspace(t testing.TB, is *devissuer.Issuer, slowKeys string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -54,6 +54,7 @@ func workspace(t testing.TB, is *devissuer.Issuer, slowKeys string) string {
 	}
 	for _, tenant := range []struct{ id, status, issuer, jwks string }{
 		{"acme", "active", issuer, string(is.JWKS())},
+		{"calm", "active", "https://idp.calm.example", string(is.JWKS())},
 		{"gone", "suspended", "https://idp.gone.example", string(is.JWKS())},
 		{"slow", "active", "https://idp.slow.example", slowKeys},
 	} {

@@ -21,12 +21,14 @@ import (
 // deployment is a function whose store is a table behind a proxy.
 type deployment struct {
 	*lambdaapi.Function
-	admin *dynamo.Store
-	proxy *dynamotest.Proxy
-	relay *relay // between the two
-	get   []byte // an event that the first revision allows
-	token string
-	lines int
+	admin   *dynamo.Store
+	proxy   *dynamotest.Proxy
+	relay   *relay // between the two
+	issuer  *devissuer.Issuer
+	get     []byte // an event that the first revision allows
+	token   string
+	lines   int
+	replies []string
 }
 
 // deploy fills a table with the workspace of the process test and starts the function
@@ -37,7 +39,7 @@ func deploy(t *testing.T, path string, env ...string) *deployment {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &deployment{proxy: dynamotest.NewProxy(t, dynamotest.Endpoint(t))}
+	d := &deployment{issuer: is, proxy: dynamotest.NewProxy(t, dynamotest.Endpoint(t))}
 	d.relay = newRelay(t, d.proxy.URL)
 	table := dynamotest.Table(t)
 	d.admin = dynamotest.OpenAt(t, dynamotest.Endpoint(t), dynamo.Options{Table: table, Administer: true})
@@ -85,6 +87,7 @@ func (d *deployment) ask(t *testing.T, event []byte) (string, engine.Record) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	d.lines++
+	d.replies = append(d.replies, fmt.Sprintf("%s %v", reply.Payload, reply.Error))
 	lines, err := d.AwaitLines(ctx, d.lines)
 	if err != nil {
 		t.Fatal(err)
@@ -177,6 +180,7 @@ func testTable(t *testing.T, path string) {
 	t.Run("LostConnections", func(t *testing.T) { testLostConnections(t, path) })
 	t.Run("Trouble", func(t *testing.T) { testTableTrouble(t, path) })
 	t.Run("Names", func(t *testing.T) { testNames(t, path) })
+	t.Run("Hostile", func(t *testing.T) { testHostile(t, path) })
 	t.Run("NoTable", func(t *testing.T) { testNoTable(t, path) })
 }
 
