@@ -25,7 +25,7 @@ const (
 // and soon is not evaluated any more, and that nobody else notices (REG-01, REG-03).
 func testHostile(t *testing.T, path string) {
 	t.Parallel()
-	d := deploy(t, path, "REGENT_EVAL_TIMEOUT=50ms")
+	d := deploy(t, path, append(canaryEnvironment(), "REGENT_EVAL_TIMEOUT=50ms")...)
 	neighbour := event("api.calm.example", "a1b2c3", "GET", "/orders/17", d.mint(t, "https://idp.calm.example"))
 	d.eventually(t, "before", "allow", well)
 	for _, name := range []string{"b11_compr_func_dag", "b05_set_contains_func"} {
@@ -50,6 +50,7 @@ func testHostile(t *testing.T, path string) {
 		})
 	}
 	checkNothingIsLeft(t, d.Function)
+	checkSecrets(t, map[string]string{"standard output": d.Stdout(), "standard error": d.Stderr(), "replies": strings.Join(d.replies, "\n")}, d.token)
 }
 
 // bomb is a hostile policy, without its package clause.
