@@ -145,10 +145,11 @@ func checkNothingIsLeft(t *testing.T, f *lambdaapi.Function) {
 	awaitEnd(t, children)
 }
 
-// awaitEnd waits for processes to end. The kernel kills a child after its parent ended.
+// awaitEnd waits for processes to end: the kernel kills children when their parent ends. It
+// waits for less than an evaluation may take in the tests of it.
 func awaitEnd(t *testing.T, all []lambdaapi.Process) {
 	t.Helper()
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(3 * time.Second)
 	for _, p := range all {
 		for p.State() != 0 {
 			if time.Now().After(end) {

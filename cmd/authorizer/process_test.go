@@ -144,6 +144,7 @@ func TestProcess(t *testing.T) {
 	t.Run("Events", func(t *testing.T) { testEvents(t, path) })
 	t.Run("AfterAFreeze", func(t *testing.T) { testAfterAFreeze(t, path) })
 	t.Run("Secrets", func(t *testing.T) { testSecrets(t, path) })
+	t.Run("Terminated", func(t *testing.T) { testTerminated(t, path) })
 	t.Run("Table", func(t *testing.T) { testTable(t, path) })
 	t.Run("RefusesToStart", func(t *testing.T) { testRefusesToStart(t, path) })
 }

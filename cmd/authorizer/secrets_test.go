@@ -153,6 +153,7 @@ func failures() []failure {
 		{tenant: "failing", last: "time", want: "trouble evaluation"},
 		{tenant: "failing", last: "json", want: "trouble evaluation"},
 		{tenant: "failing", last: "contract", want: "trouble evaluation"},
+		{tenant: "failing", last: "loop", want: "trouble evaluation"},
 		{tenant: "failing", last: "burn", want: "trouble evaluation"},
 	}
 }
@@ -160,10 +161,11 @@ func failures() []failure {
 // writeFailing writes rules that fail over what the caller says.
 func writeFailing(t *testing.T, root string) {
 	t.Helper()
-	text := "package authz\n\nsaid := input.identity.claims.email\n\n" +
+	text := "package authz\n\nlist := numbers.range(1, 1000)\n\nsaid := input.identity.claims.email\n\n" +
 		"allow if {\n\tinput.segments[1] == \"number\"\n\tto_number(said) == 1\n}\n\n" +
 		"allow if {\n\tinput.segments[1] == \"time\"\n\ttime.parse_rfc3339_ns(said) == 1\n}\n\n" +
 		"allow if {\n\tinput.segments[1] == \"json\"\n\tjson.unmarshal(said) == 1\n}\n\n" +
+		"allow if {\n\tinput.segments[1] == \"loop\"\n\tsome a in list\n\tsome b in list\n\tsome c in list\n\ta + b + c == -1\n}\n\n" +
 		"context := {\"said\": [said]} if input.segments[1] == \"contract\"\n\n" +
 		strings.Replace(bomb(t, "b11_compr_func_dag"), "allow if a40 == b40", "allow if {\n\tinput.segments[1] == \"burn\"\n\ta40 == b40\n}", 1)
 	if err := os.WriteFile(filepath.Join(root, "tenants/failing/policy/authz.rego"), []byte(text), 0o600); err != nil {
