@@ -67,6 +67,8 @@ type RecordResult struct {
 	Code string `json:"code,omitempty"`
 	// Reasons are the rules' own, each cut to 256 bytes.
 	Reasons []string `json:"reasons,omitempty"`
+	// ReasonsLeftOut is how many more there were. Whoever bounds the lines of a log sets it.
+	ReasonsLeftOut int `json:"reasons_left_out,omitempty"`
 }
 
 // RecordError is why there was no decision.

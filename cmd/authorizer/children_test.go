@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +49,7 @@ func TestChildWatch(t *testing.T) {
 		t.Run(string(tt.event.Kind), func(t *testing.T) {
 			t.Parallel()
 			var stderr, lines bytes.Buffer
-			watch := &childWatch{messages: slog.New(slog.NewJSONHandler(&stderr, nil))}
+			watch := &childWatch{messages: slog.New(slog.NewJSONHandler(&stderr, nil)), now: time.Now}
 			counts := newMetrics(&lines, "authorizer", time.Time{})
 			watch.count(counts)
 			watch.report(tt.event)
@@ -73,6 +75,62 @@ func TestChildWatch(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestChildWatchIsBounded holds that one tenant's kills are told a few times a minute, all
+// of them counted, and those of others told besides (OPS-03).
+func TestChildWatchIsBounded(t *testing.T) {
+	t.Parallel()
+	var stderr bytes.Buffer
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	watch := &childWatch{messages: slog.New(slog.NewJSONHandler(&stderr, nil)), now: func() time.Time { return now }}
+	report := func(n int, kind sandbox.EventKind, tenant string) {
+		for range n {
+			watch.report(sandbox.Event{Kind: kind, Tenant: tenant, Revision: "sha256:aa", Reason: "deadline", Until: now})
+		}
+	}
+	steps := []struct {
+		name string
+		do   func()
+		want []string // message, tenant and what was left out
+	}{
+		{"as many as are told", func() { report(maxMessages, sandbox.Killed, "acme") }, slices.Repeat([]string{"an evaluation was ended together with its process acme"}, maxMessages)},
+		{"a flood", func() { report(1000, sandbox.Killed, "acme") }, nil},
+		{"another kind", func() { report(1, sandbox.Parked, "acme") }, []string{"a revision is parked: it is not evaluated for a while acme"}},
+		{"another tenant", func() { report(1, sandbox.Killed, "beta") }, []string{"an evaluation was ended together with its process beta"}},
+		{"an event within the minute", func() { now = now.Add(messageWindow - 1); watch.tick(now) }, nil},
+		{"an event after it", func() { now = now.Add(1); watch.tick(now) }, []string{"messages about child processes were left out acme 1000"}},
+		{"another event", func() { watch.tick(now) }, nil},
+		{"the next kill", func() { report(maxMessages+1, sandbox.Killed, "acme") }, slices.Repeat([]string{"an evaluation was ended together with its process acme"}, maxMessages)},
+		{"a kill after an hour without events", func() { now = now.Add(time.Hour); report(1, sandbox.Killed, "acme") },
+			[]string{"messages about child processes were left out acme 1", "an evaluation was ended together with its process acme"}},
+		{"the clock was set back", func() {
+			report(maxMessages, sandbox.Killed, "acme")
+			now = now.Add(-time.Hour)
+			stderr.Reset()
+			watch.tick(now)
+		},
+			[]string{"messages about child processes were left out acme 1"}},
+	}
+	for _, step := range steps {
+		stderr.Reset()
+		step.do()
+		var got []string
+		for _, o := range objects(t, stderr.String()) {
+			line := fmt.Sprint(o["msg"], " ", o["tenant"])
+			if n, ok := o["left_out"]; ok {
+				line += fmt.Sprint(" ", n)
+			}
+			got = append(got, line)
+		}
+		if diff := cmp.Diff(step.want, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", step.name, diff)
+		}
+	}
+	const kills = maxMessages + 1000 + 1 + maxMessages + 1 + 1 + maxMessages
+	if got := watch.killed.Load(); got != kills {
+		t.Errorf("%d kills were counted, want %d", got, kills)
 	}
 }
 

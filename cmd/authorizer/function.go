@@ -35,7 +35,8 @@ type function struct {
 	authorizer *engine.Authorizer
 	decisions  *decisionLog
 	messages   *slog.Logger
-	metrics    *metrics // nil for none
+	metrics    *metrics    // nil for none
+	watch      *childWatch // nil for none
 	// settle waits a moment for what the event began in the background; nil for nothing.
 	settle func(context.Context)
 	margin time.Duration
@@ -51,6 +52,7 @@ func (f *function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	if err := f.metrics.tick(f.authorizer.Now()); err != nil {
 		f.messages.Error("metrics not written", "error", err.Error())
 	}
+	f.watch.tick(f.authorizer.Now())
 	if f.settle != nil {
 		f.settle(ctx)
 	}
@@ -95,7 +97,7 @@ func (f *function) late(start time.Time, done <-chan engine.Outcome) engine.Outc
 	id := f.authorizer.NewID()
 	go func() {
 		out := <-done
-		f.messages.Warn("a decision came after its deadline", "decision_id", id, "late", out.Record)
+		f.messages.Warn("a decision came after its deadline", "decision_id", id, "late", bounded(out.Record))
 	}()
 	err := engine.Troublef(codeDeadline, "not decided before the invocation's deadline")
 	return engine.Outcome{Err: err, Record: engine.Record{
@@ -106,6 +108,18 @@ func (f *function) late(start time.Time, done <-chan engine.Outcome) engine.Outc
 		Error:      &engine.RecordError{Code: err.Code, Message: err.Error()},
 		Metrics:    map[string]int64{"timer_authorizer_ns": f.authorizer.Now().Sub(start).Nanoseconds()},
 	}}
+}
+
+// maxReasons is how many of the rules' reasons a line has. Rules may give a hundred of 256
+// bytes, for every event.
+const maxReasons = 10
+
+// bounded is a record of which a tenant's rules cannot make a long line.
+func bounded(r engine.Record) engine.Record {
+	if more := len(r.Result.Reasons) - maxReasons; more > 0 {
+		r.Result.Reasons, r.Result.ReasonsLeftOut = r.Result.Reasons[:maxReasons], more
+	}
+	return r
 }
 
 // decisionLog writes one JSON line for each decision.
@@ -119,7 +133,7 @@ type decisionLog struct {
 
 func (l *decisionLog) write(r engine.Record) error {
 	r.Labels = map[string]string{"id": l.id}
-	line, err := json.Marshal(r)
+	line, err := json.Marshal(bounded(r))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -139,6 +140,27 @@ func TestInvokeAtOnce(t *testing.T) {
 	wg.Wait()
 	if all := records(t, stdout.String()); len(all) != 64 {
 		t.Errorf("%d log entries for 64 events", len(all))
+	}
+}
+
+// TestLinesAreBounded holds that rules with many reasons make no long lines, and that a
+// line says so (OPS-03).
+func TestLinesAreBounded(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ has, want, leftOut int }{{0, 0, 0}, {1, 1, 0}, {10, 10, 0}, {11, 10, 1}, {100, 10, 90}} {
+		var stdout bytes.Buffer
+		l := &decisionLog{w: &stdout, id: "environment"}
+		reasons := slices.Repeat([]string{strings.Repeat("x", 256)}, tt.has)
+		if err := l.write(engine.Record{Result: engine.RecordResult{Outcome: "deny", Code: "policy", Reasons: reasons}}); err != nil {
+			t.Fatal(err)
+		}
+		got := records(t, stdout.String())[0].Result
+		if len(got.Reasons) != tt.want || got.ReasonsLeftOut != tt.leftOut {
+			t.Errorf("of %d reasons a line has %d, and says that %d are left out; want %d and %d", tt.has, len(got.Reasons), got.ReasonsLeftOut, tt.want, tt.leftOut)
+		}
+		if len(reasons) != tt.has {
+			t.Errorf("the record itself has %d reasons now", len(reasons))
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", c.Store, err)
 	}
-	watch := &childWatch{messages: messages}
+	watch := &childWatch{messages: messages, now: time.Now}
 	authorizer, err := assemble.Authorizer(assemble.Parts{
 		Store:        store.Store,
 		MaxStale:     c.MaxStale,
@@ -86,6 +86,7 @@ func setUp(environ []string, stdout, stderr io.Writer) (*function, error) {
 		decisions:  &decisionLog{w: stdout, id: assemble.NewID()},
 		messages:   messages,
 		metrics:    counts,
+		watch:      watch,
 		settle:     store.settle,
 		margin:     defaultMargin,
 	}, nil
