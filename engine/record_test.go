@@ -1,8 +1,10 @@
 package engine_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -183,5 +185,27 @@ func TestRecordIsOneLine(t *testing.T) {
 	var read engine.Record
 	if err := json.Unmarshal(line, &read); err != nil || !slices.Equal(read.Result.Reasons, s.decision.Reasons) {
 		t.Errorf("read again: %q, %v", read.Result.Reasons, err)
+	}
+}
+
+// TestNoSecretInText holds that an Authorizer prints neither its salt nor anything that
+// it remembers (OPS-05).
+func TestNoSecretInText(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	a := s.authorizer(t)
+	a.Salt = []byte("pepper")
+	if got, _ := s.ask(t, a); got != "allow" {
+		t.Fatal(got)
+	}
+	asJSON, _ := json.Marshal(a) // functions have no JSON form
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "a", a)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "a", a)
+	text := fmt.Sprintf("%v %+v %#v %s %x %d %s", a, a, a, a, a, a, asJSON) + log.String()
+	for _, secret := range []string{"pepper", fmt.Sprint([]byte("pepper")), fmt.Sprintf("%x", "pepper"), "0x70, 0x65", canary, "alice"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the secret %q is in %s", secret, text)
+		}
 	}
 }

@@ -2,7 +2,9 @@ package identity
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -477,5 +479,31 @@ func TestReadSecretOfTheFunction(t *testing.T) {
 	}
 	if got, err := ReadSecret(t.Context(), "self", "file:/proc/self/comm"); err == nil || got != "" {
 		t.Error("a file under /proc is read")
+	}
+}
+
+// TestNoSecretInText holds that neither a configuration nor a Verifier that has used a
+// secret prints it, the token or the keys of its digests (OPS-05).
+func TestNoSecretInText(t *testing.T) {
+	t.Parallel()
+	s := newIDP(t)
+	s.handle("/introspect", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, said(nil))
+	})
+	v := asking()
+	tenant := tenants.Tenant{ID: "acme", Identity: tenants.Identity{Providers: []tenants.Provider{endpoint(s)}}}
+	if _, err := v.Verify(t.Context(), tenant, opaque, now); err != nil {
+		t.Fatal(err)
+	}
+	secrets := []string{clientSecret, opaque, fmt.Sprint(v.introspector.key), fmt.Sprintf("%x", v.introspector.key)}
+	for _, shown := range []any{v, v.config, &v.config} {
+		asJSON, _ := json.Marshal(shown) // functions have no JSON form
+		text := fmt.Sprintf("%v %+v %#v %s", shown, shown, shown, asJSON)
+		for _, secret := range secrets {
+			if strings.Contains(text, secret) {
+				t.Errorf("%T prints the secret %q: %s", shown, secret, text)
+			}
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -150,5 +152,31 @@ func TestUnknownValuesStayUnsaid(t *testing.T) {
 	_, err := config.FromEnviron([]string{"REGENT_STORE=dir:x", "REGENT_CLIENT_SECRET=canary"})
 	if err == nil || strings.Contains(err.Error(), "canary") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestNoSecretInText holds that a configuration has nothing of the variables that it
+// does not know, however it is printed (OPS-05).
+func TestNoSecretInText(t *testing.T) {
+	t.Parallel()
+	environ := []string{
+		"AWS_SECRET_ACCESS_KEY=canary", "AWS_SESSION_TOKEN=canary", "ACME_CLIENT_SECRET=canary", "REGENT_STORE=dynamodb:regent",
+	}
+	c, err := config.FromEnviron(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, refused := config.FromEnviron(append(environ, "REGENT_SECRET=canary"))
+	if refused == nil {
+		t.Fatal("a setting that nobody knows was taken")
+	}
+	for _, v := range []any{c, &c, refused} {
+		asJSON, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := fmt.Sprintf("%v %+v %#v %s", v, v, v, asJSON); strings.Contains(text, "canary") {
+			t.Errorf("%T prints a secret: %s", v, text)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +53,9 @@ type outcome struct {
 	err    error
 	asked  time.Time
 }
+
+// Format prints nothing of the secret, whatever the verb is.
+func (o outcome) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
 // New returns a Reader that has read nothing and not looked for AWS credentials yet.
 func New() *Reader {

@@ -355,3 +355,25 @@ func TestNoCredentials(t *testing.T) {
 		t.Errorf("asked %d times", n)
 	}
 }
+
+// TestNoSecretInText holds that a reader prints nothing of what it has read (OPS-05).
+func TestNoSecretInText(t *testing.T) {
+	start(t, replies(200, value(secret)))
+	r := New()
+	if got, err := read(t, r, name); got != secret || err != nil {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	kept, ok := r.kept.Get(name)
+	if !ok {
+		t.Fatal("nothing was kept")
+	}
+	for _, v := range []any{r, kept, &kept, []outcome{kept}} {
+		asJSON, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := fmt.Sprintf("%v %+v %#v %s %q %x", v, v, v, asJSON, v, v); strings.Contains(text, "canary") || strings.Contains(text, fmt.Sprintf("%x", secret)) {
+			t.Errorf("%T prints a secret: %s", v, text)
+		}
+	}
+}
