@@ -14,12 +14,15 @@ import (
 	"testing"
 )
 
-const module = "regent"
+const (
+	module = "regent"
+	opa    = "github.com/open-policy-agent/opa"
+)
 
 // guarded are dependencies that only some packages may import.
 func guarded() []guard {
 	return []guard{
-		{"github.com/open-policy-agent/opa", []string{"engine/rules/...", "cmd/..."}, "Rego is evaluated in one place, so that it can move into a sandbox"},
+		{opa, []string{"engine/rules/...", "cmd/..."}, "Rego is evaluated in one place, so that it can move into a sandbox"},
 		{"github.com/aws/aws-sdk-go-v2", []string{"tenants/dynamo/...", "cmd/..."}, "the engine reads tenants through tenants.Store"},
 		{"github.com/lestrrat-go/jwx", []string{"engine/identity/...", "cmd/internal/devissuer"}, "tokens are verified in one place, with its checks around the library"},
 		{"github.com/aws/aws-lambda-go", []string{"cmd/authorizer"}, "the engine does not know what runs it"},
@@ -174,13 +177,15 @@ func TestGuardedDependencies(t *testing.T) {
 	}
 }
 
-// TestFunctionLinksNoTestCode keeps `testing`, and with it what registers flags and
-// reads the environment for tests, out of the deployed binary.
-func TestFunctionLinksNoTestCode(t *testing.T) {
+// TestFunctionLinksNoMore keeps `testing`, and with it what registers flags and reads the
+// environment for tests, out of the deployed binary, and what only the command line needs.
+func TestFunctionLinksNoMore(t *testing.T) {
 	t.Parallel()
 	forbidden := []string{
 		"testing", "testing/...", "net/http/httptest", module + "/engine/rules/ruletest",
 		module + "/tenants/storetest", module + "/tenants/dynamo/dynamotest", module + "/cmd/internal/lambdaapi", module + "/cmd/internal/devissuer",
+		opa + "/v1/sdk/...", opa + "/v1/server/...", opa + "/v1/plugins/...", opa + "/v1/tester/...",
+		"github.com/santhosh-tekuri/jsonschema/...", "github.com/spf13/cobra/...", "github.com/google/go-cmp/...",
 	}
 	linked := false
 	for _, p := range list(t, "-deps", module+"/cmd/authorizer") {
