@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // Process is a process that the function started, or one that such a process started.
@@ -17,6 +18,8 @@ type Process struct {
 	// ticks: an id that is given out again is another process.
 	parent, started int
 	state           byte
+	// user and system are the processor time that it has used, in ticks of 10 ms.
+	user, system int
 }
 
 // State is the letter that proc(5) has for what the process does now, such as T for one
@@ -27,6 +30,16 @@ func (p Process) State() byte {
 		return 0
 	}
 	return now.state
+}
+
+// Used is the processor time that the process has used so far, to 10 ms; 0 if it has
+// ended.
+func (p Process) Used() time.Duration {
+	now, err := readProcess(p.ID)
+	if err != nil || now.started != p.started {
+		return 0
+	}
+	return time.Duration(now.user+now.system) * 10 * time.Millisecond
 }
 
 // Children returns the processes that descend from the function's, whatever group they
@@ -74,11 +87,15 @@ func readProcess(pid int) (Process, error) {
 		return Process{}, fmt.Errorf("process %d: %q has too few fields", pid, line)
 	}
 	p.state = fields[0][0]
-	if p.parent, err = strconv.Atoi(string(fields[1])); err != nil {
-		return Process{}, err
+	for _, n := range []struct {
+		field int
+		of    *int
+	}{{1, &p.parent}, {11, &p.user}, {12, &p.system}, {19, &p.started}} {
+		if *n.of, err = strconv.Atoi(string(fields[n.field])); err != nil {
+			return Process{}, fmt.Errorf("process %d: %w", pid, err)
+		}
 	}
-	p.started, err = strconv.Atoi(string(fields[19]))
-	return p, err
+	return p, nil
 }
 
 // signal sends a signal to the function's group and to its children in groups of their
