@@ -42,6 +42,7 @@ func layers() []layer {
 	return []layer{
 		{in: "internal/measure"}, // for benchmarks: nothing but tests imports it
 		{in: "internal/jsontext"},
+		{in: "internal/leaks"},   // for TestMain, likewise
 		{in: "tenants"},
 		{in: "tenants/dynamo/...", may: []string{"tenants", "tenants/dynamo"}},
 		{in: "tenants/...", may: []string{"tenants"}},
@@ -183,7 +184,7 @@ func TestFunctionLinksNoMore(t *testing.T) {
 	t.Parallel()
 	forbidden := []string{
 		"testing", "testing/...", "net/http/httptest", module + "/engine/rules/ruletest",
-		module + "/tenants/storetest", module + "/tenants/dynamo/dynamotest", module + "/cmd/internal/lambdaapi", module + "/cmd/internal/devissuer",
+		module + "/internal/leaks", module + "/tenants/storetest", module + "/tenants/dynamo/dynamotest", module + "/cmd/internal/lambdaapi", module + "/cmd/internal/devissuer",
 		opa + "/v1/sdk/...", opa + "/v1/server/...", opa + "/v1/plugins/...", opa + "/v1/tester/...",
 		"github.com/santhosh-tekuri/jsonschema/...", "github.com/spf13/cobra/...", "github.com/google/go-cmp/...",
 	}

@@ -1,0 +1,10 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"regent/internal/leaks"
+)
+
+func TestMain(m *testing.M) { os.Exit(leaks.Run(m)) }
