@@ -198,11 +198,10 @@ func TestNoSecretInText(t *testing.T) {
 	if got, _ := s.ask(t, a); got != "allow" {
 		t.Fatal(got)
 	}
-	asJSON, _ := json.Marshal(a) // functions have no JSON form
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "a", a)
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "a", a)
-	text := fmt.Sprintf("%v %+v %#v %s %x %d %s", a, a, a, a, a, a, asJSON) + log.String()
+	text := fmt.Sprintf("%v %+v %#v %s %x %d", a, a, a, a, a, a) + log.String()
 	for _, secret := range []string{"pepper", fmt.Sprint([]byte("pepper")), fmt.Sprintf("%x", "pepper"), "0x70, 0x65", canary, "alice"} {
 		if strings.Contains(text, secret) {
 			t.Errorf("the secret %q is in %s", secret, text)
