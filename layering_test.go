@@ -41,8 +41,8 @@ type guard struct {
 func layers() []layer {
 	return []layer{
 		{in: "internal/measure"}, // for benchmarks: nothing but tests imports it
-		{in: "internal/jsontext"},
 		{in: "internal/leaks"},   // for TestMain, likewise
+		{in: "internal/jsontext"},
 		{in: "tenants"},
 		{in: "tenants/dynamo/...", may: []string{"tenants", "tenants/dynamo"}},
 		{in: "tenants/...", may: []string{"tenants"}},
