@@ -22,7 +22,7 @@ const (
 	// the process with it, so it is evaluated in a child only.
 	Contained = "contained"
 	// Harmless is a policy that compiles and that is held in the process: it is decided,
-	// or a guard refuses a call, or OPA stops it at the deadline.
+	// or ends with an evaluation error, a guard's or OPA's own at the deadline.
 	Harmless = "harmless"
 )
 
@@ -37,8 +37,11 @@ type Bomb struct {
 	About string `json:"about"`
 	// Expect is Refused, Contained or Harmless.
 	Expect string `json:"expect"`
-	// By is a text in the problem that a Refused bomb is refused with.
+	// By is a text in the problem that a Refused bomb is refused with, or in the
+	// evaluation error that a Harmless one ends with; a Harmless one without is decided.
 	By string `json:"by,omitempty"`
+	// Allows tells that it is decided, and is a yes. Nothing else may be one.
+	Allows bool `json:"allows,omitempty"`
 	// Rego is the module's text.
 	Rego []byte `json:"-"`
 	// Generate describes the text of a module that is too long to be kept.
@@ -92,8 +95,10 @@ func (b Bomb) read(dir string) ([]byte, error) {
 	switch {
 	case b.Expect != Refused && b.Expect != Contained && b.Expect != Harmless:
 		return nil, fmt.Errorf("expect is %q", b.Expect)
-	case (b.Expect == Refused) != (b.By != ""):
-		return nil, errors.New("by belongs to refused")
+	case b.Expect == Refused && b.By == "" || b.Expect == Contained && b.By != "":
+		return nil, errors.New("by belongs to refused, and to harmless where it ends with an error")
+	case b.Allows && (b.Expect != Harmless || b.By != ""):
+		return nil, errors.New("allows belongs to harmless that is decided")
 	case b.Generate == nil:
 		return os.ReadFile(filepath.Join(dir, b.Name+".rego"))
 	}
