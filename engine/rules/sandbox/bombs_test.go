@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -23,13 +24,19 @@ const (
 	memoryLimit  = 32 << 20
 )
 
-// sample says that one of so many is tried: under the race detector, which slows
-// everything down and finds nothing in a child, fewer are.
-func sample(n int) int {
-	if underRace {
-		return 5 * n
+// tried are the bombs that are tried: all of them, but one of so many under the race
+// detector, which slows everything down and finds nothing in a child.
+func tried(tb testing.TB, underRaceOneOf int) []corpus.Bomb {
+	tb.Helper()
+	all := readBombs(tb)
+	if *full || !underRace {
+		return all
 	}
-	return n
+	var some []corpus.Bomb
+	for i := 0; i < len(all); i += underRaceOneOf {
+		some = append(some, all[i])
+	}
+	return some
 }
 
 func readBombs(tb testing.TB) []corpus.Bomb {
@@ -48,119 +55,235 @@ type bombed struct {
 	store          shelf
 	// memory is this process's before the first bomb.
 	memory int64
+	// attempts counts bombs, of which each has a tenant and a revision of its own: nobody is
+	// parked, and nothing is remembered.
+	attempts int
+	// ends counts the children that were ended, by reason.
+	ends map[string]int
 }
 
 func newBombed(t *testing.T, c Config) *bombed {
 	t.Helper()
-	b := &bombed{platform: bundle(t, nil), good: authz(t, small)}
+	b := &bombed{platform: bundle(t, nil), good: authz(t, small), ends: map[string]int{}}
 	b.store = shelve(b.platform, b.good)
 	c.Store = b.store
+	c.Report = func(e Event) {
+		if e.Kind == Killed {
+			b.ends[e.Reason]++
+		}
+	}
 	b.Pool = newPool(t, c)
+	if err := b.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	b.memory = resident(os.Getpid())
 	return b
 }
 
-// tell asks about a bomb: it is loaded and evaluated, each within its limit, and the
-// next question is answered. What it says is returned.
-func (b *bombed) tell(t *testing.T, bomb corpus.Bomb) (d engine.Decision, loading, deciding error) {
+// outcome is what became of a bomb.
+type outcome struct {
+	loading, deciding error
+	decision          engine.Decision
+}
+
+// tell asks about a bomb that the child has not seen: it is compiled, and it is evaluated,
+// each within its limit, or there is an error.
+func (b *bombed) tell(t *testing.T, bomb corpus.Bomb, limit time.Duration) (o outcome, late error) {
 	t.Helper()
+	b.attempts++
+	bomb.Rego = fmt.Appendf(bomb.Rego[:len(bomb.Rego):len(bomb.Rego)], "\n# %d\n", b.attempts)
 	revision, err := bomb.Bundle()
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.store.bundles[revision.Digest()] = revision
-	n := 0
-	tenant := ""
-	load := func() (policy engine.Policy, err error) {
-		n++
-		tenant = bomb.Name + strings.Repeat("'", n) // another one each time: nobody is parked
-		return b.Load(t.Context(), tenant, b.platform.Digest(), revision.Digest())
-	}
-	within(t, bomb.Name+" loading", compileLimit, func() { _, loading = load() })
-	if loading != nil {
-		return d, loading, nil
-	}
-	within(t, bomb.Name, answerLimit, func() {
-		policy, err := load()
-		if err != nil {
-			return
-		}
-		d, deciding = policy.Decide(t.Context(), askedInput(tenant), time.Now())
+	defer delete(b.store.bundles, revision.Digest())
+	tenant := fmt.Sprint("tenant", b.attempts)
+	var policy engine.Policy
+	late = timed("loading", compileLimit, func() {
+		policy, o.loading = b.Load(t.Context(), tenant, b.platform.Digest(), revision.Digest())
 	})
-	return d, nil, deciding
+	if o.loading != nil || late != nil {
+		return o, late
+	}
+	late = timed("deciding", limit, func() {
+		o.decision, o.deciding = policy.Decide(t.Context(), askedInput(tenant), time.Now())
+	})
+	return o, late
 }
 
-func (b *bombed) check(t *testing.T, bomb corpus.Bomb, good bool) {
+// as returns an error where a bomb did not come to what the index says.
+func (o outcome) as(bomb corpus.Bomb) error {
+	switch {
+	case bomb.Expect == corpus.Refused:
+		if o.loading == nil || !strings.Contains(o.loading.Error(), bomb.By) {
+			return fmt.Errorf("got %v, want a refusal by %s", o.loading, bomb.By)
+		}
+	case o.loading != nil:
+		return fmt.Errorf("loading: %v, want that it compiles", o.loading)
+	case bomb.Expect == corpus.Contained:
+	case fatal[evalCode(o.deciding)]:
+		return fmt.Errorf("%s, want that it does its child no harm", explained(o.deciding))
+	case (bomb.By == "") != (o.deciding == nil) || !strings.Contains(explained(o.deciding), bomb.By):
+		return fmt.Errorf("got %q, want an error with %q", explained(o.deciding), bomb.By)
+	case o.decision.Allow != bomb.Allows:
+		return fmt.Errorf("it allows: %t", o.decision.Allow)
+	}
+	return nil
+}
+
+// fatal are the codes of evaluations that ended together with their child.
+var fatal = map[string]bool{"killed": true, "stack_overflow": true, "out_of_memory": true, "crashed": true}
+
+func evalCode(err error) string {
+	var e *rules.EvalError
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return e.Code
+}
+
+// next asks the next question, which is another tenant's.
+func (b *bombed) next(t *testing.T) error {
 	t.Helper()
-	if good {
-		mustAllow(t, b.Pool, "good", b.platform, b.good)
+	d, err := decide(t, b.Pool, "good", b.platform, b.good)
+	if err == nil && !d.Allow {
+		t.Error("the next tenant got a no")
 	}
+	return err
+}
+
+// check holds what is to be so after every bomb: this process has not grown.
+func (b *bombed) check(t *testing.T) {
+	t.Helper()
 	if grown := resident(os.Getpid()) - b.memory; grown > memoryLimit && !underRace {
-		t.Errorf("%s: this process grew by %d MB", bomb.Name, grown>>20)
-		b.memory += grown // once is enough
+		t.Errorf("this process grew by %d MB", grown>>20)
 	}
 }
 
-// TestBombs holds that every hostile policy is refused, decided or ended in time, that
-// none allows, that the next question of another tenant has its answer, and that this
-// process does not grow (REG-01, REG-02, REG-04). It is not parallel, for it takes time.
+// onlyChildren holds that a pool's children are all that this process has, and that none
+// of them has ended.
+func onlyChildren(t *testing.T, p *Pool) {
+	t.Helper()
+	p.background.Wait() // for children that are being replaced
+	found := childrenOf(t, os.Getpid())
+	for _, s := range p.lanes.slots {
+		pid := s.process.cmd.Process.Pid
+		if state, ok := found[pid]; !ok || state == 'Z' {
+			t.Errorf("child %d, %d, is not there, or has ended: %q", s.number, pid, state)
+		}
+		delete(found, pid)
+	}
+	if len(found) > 0 {
+		t.Errorf("processes are left: %v", found)
+	}
+}
+
+// TestBombs holds that every hostile policy is refused, decided or ended as its line in
+// the index says, in time, that none allows, that the next question of another tenant has
+// its answer, that this process does not grow, and that no process is left (REG-01,
+// REG-02, REG-04). It is not parallel, for it takes time.
 func TestBombs(t *testing.T) {
 	b := newBombed(t, Config{})
-	for i, bomb := range readBombs(t) {
-		if !*full && i%sample(1) != 0 {
-			continue
-		}
-		d, loading, deciding := b.tell(t, bomb)
-		if bomb.Expect != corpus.Harmless && d.Allow && deciding == nil {
-			t.Errorf("%s: it allows", bomb.Name)
-		}
-		if bomb.Expect == corpus.Refused && (loading == nil || !strings.Contains(loading.Error(), bomb.By)) {
-			t.Errorf("%s: got %v, want a refusal by %s", bomb.Name, loading, bomb.By)
-		}
-		b.check(t, bomb, true)
+	for _, bomb := range tried(t, 5) {
+		t.Run(bomb.Name, func(t *testing.T) {
+			mostly(t, bomb.Name, func() error {
+				o, late := b.tell(t, bomb, answerLimit)
+				if o.deciding == nil && o.decision.Allow && !bomb.Allows {
+					t.Error("it allows")
+				}
+				return errors.Join(late, o.as(bomb), b.next(t))
+			})
+			b.check(t)
+		})
 	}
+	onlyChildren(t, b.Pool)
 }
 
 // TestWallAlone is the same without filters: whatever OPA does with a policy, the
 // child's limits and its end hold it.
 func TestWallAlone(t *testing.T) {
 	b := newBombed(t, Config{command: unguardedCommand(t)})
-	killed := 0
-	for i, bomb := range readBombs(t) {
-		if !*full && i%sample(4) != 0 {
-			continue
-		}
-		_, loading, deciding := b.tell(t, bomb)
-		if err := errors.Join(loading, deciding); err != nil {
-			killed++
-		}
-		b.check(t, bomb, false)
+	for _, bomb := range tried(t, 20) {
+		t.Run(bomb.Name, func(t *testing.T) {
+			mostly(t, bomb.Name, func() error {
+				_, late := b.tell(t, bomb, answerLimit)
+				return errors.Join(late, b.next(t))
+			})
+			b.check(t)
+		})
 	}
-	if killed < 2 {
-		t.Errorf("only %d were killed: the wall was not tried", killed)
+	onlyChildren(t, b.Pool)
+	t.Logf("children ended by %v", b.ends)
+	reasons := []string{"deadline", "stack", "memory", "crash"}
+	if underRace { // few bombs, and no limit of memory
+		reasons = reasons[:1]
+	}
+	for _, reason := range reasons {
+		if b.ends[reason] == 0 {
+			t.Errorf("no child ended by %s: that part of the wall was not tried", reason)
+		}
 	}
 }
 
-// TestControls holds that policies which OPA stops by itself are stopped by it, and
-// their child stays (REG-04).
+// TestWaysToEnd holds that the trouble says which way an evaluation took its child with
+// it, where it has the time for it.
+func TestWaysToEnd(t *testing.T) {
+	t.Parallel()
+	bombs := map[string]corpus.Bomb{}
+	for _, bomb := range readBombs(t) {
+		bombs[bomb.Name] = bomb
+	}
+	for _, tt := range []struct {
+		bomb, code string
+		timeout    time.Duration
+	}{
+		{"b01_gate_bypass_func_dag", "killed", rules.DefaultTimeout},
+		{"j02_schema_ref_loop", "stack_overflow", patient},
+		{"n03_bits_lsh_1e11", "out_of_memory", patient},
+		{"z04_panic_rand", "crashed", patient},
+	} {
+		if tt.code == "out_of_memory" && underRace {
+			continue // its own memory is more than the limit
+		}
+		t.Run(tt.code, func(t *testing.T) {
+			t.Parallel()
+			revision, err := bombs[tt.bomb].Bundle()
+			if err != nil {
+				t.Fatal(err)
+			}
+			platform := bundle(t, nil)
+			p := newPool(t, Config{Store: shelve(platform, revision), Timeout: tt.timeout, command: unguardedCommand(t)})
+			if d, err := decide(t, p, "acme", platform, revision); evalCode(err) != tt.code || d.Allow {
+				t.Errorf("got %+v, %v; want %s", d, explained(err), tt.code)
+			}
+		})
+	}
+}
+
+// TestControls holds that policies which OPA stops by itself are stopped by it, soon
+// after their time, and that their child stays (REG-04).
 func TestControls(t *testing.T) {
+	const soon = 75 * time.Millisecond // of 50
+	controls := 0
 	for _, bomb := range readBombs(t) {
 		if !strings.HasPrefix(bomb.Name, "c") {
 			continue
 		}
+		controls++
 		b := newBombed(t, Config{})
-		stopped := false
-		for range 5 { // a busy machine may stop it first
-			_, loading, deciding := b.tell(t, bomb)
-			var e *rules.EvalError
-			stopped = stopped || loading == nil && (deciding == nil || errors.As(deciding, &e) && e.Code != "killed")
-			if stopped {
-				break
+		mostly(t, bomb.Name, func() error {
+			b.background.Wait() // for a child that is being replaced
+			child := b.lanes.slots[0].process
+			o, late := b.tell(t, bomb, soon)
+			if b.background.Wait(); b.lanes.slots[0].process != child {
+				return errors.New("its child was replaced")
 			}
-		}
-		if !stopped {
-			t.Errorf("%s: it was always killed", bomb.Name)
-		}
+			return errors.Join(late, o.as(bomb))
+		})
+	}
+	if controls < 4 {
+		t.Errorf("%d controls", controls)
 	}
 }
 
@@ -313,7 +436,9 @@ func TestChecker(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		within(t, bomb.Name, compileLimit, func() { err = wall.Check(t.Context(), platform, revision, rules.Options{}) })
+		mostly(t, bomb.Name, func() error {
+			return timed("checking", compileLimit, func() { err = wall.Check(t.Context(), platform, revision, rules.Options{}) })
+		})
 		if ps, ok := rules.IsProblems(err); ok && ps[0].Code == "limit" {
 			bombs++
 		}

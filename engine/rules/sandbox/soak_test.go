@@ -111,14 +111,15 @@ func TestSoak(t *testing.T) {
 	t.Errorf("%d goroutines and %d files; %d and %d before", runtime.NumGoroutine(), openFiles(t), goroutines, files)
 }
 
-// childrenOf returns the processes whose parent is pid, zombies included.
-func childrenOf(t *testing.T, pid int) []string {
+// childrenOf returns the processes whose parent is pid, each with its state; 'Z' is a
+// zombie.
+func childrenOf(t *testing.T, pid int) map[int]byte {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil || len(stats) == 0 {
 		t.Skip("there is no /proc")
 	}
-	var found []string
+	found := map[int]byte{}
 	for _, file := range stats {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -127,7 +128,8 @@ func childrenOf(t *testing.T, pid int) []string {
 		// The name, in parentheses, may have anything in it.
 		fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 		if len(fields) > 1 && string(fields[1]) == strconv.Itoa(pid) {
-			found = append(found, file)
+			child, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			found[child] = fields[0][0]
 		}
 	}
 	return found
