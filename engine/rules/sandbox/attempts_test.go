@@ -61,14 +61,21 @@ func timed(name string, limit time.Duration, do func()) error {
 
 // mostly attempts something that a busy machine may spoil, and fails unless two of three
 // attempts succeed; with the race detector, which makes every machine a busy one, one of six.
-// An attempt that failed on a busy machine is made again, but not without end: this program
-// may be what the machine is busy with.
 func mostly(t *testing.T, name string, attempt func() error) {
 	t.Helper()
-	wanted, failures, spoiled := 2, 1, 10
 	if underRace {
-		wanted, failures = 1, 5
+		attempts(t, name, 1, 5, attempt)
+		return
 	}
+	attempts(t, name, 2, 1, attempt)
+}
+
+// attempts wants so many to succeed before more than so many fail. One that failed on a
+// busy machine is made again, but not without end: this program may be what the machine is
+// busy with.
+func attempts(t *testing.T, name string, wanted, failures int, attempt func() error) {
+	t.Helper()
+	spoiled := 10
 	var failed []error
 	for wanted > 0 {
 		busy := watchBusy()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -115,12 +116,8 @@ func (b *bombed) tell(t *testing.T, bomb corpus.Bomb, limit time.Duration) (o ou
 // as returns an error where a bomb did not come to what the index says.
 func (o outcome) as(bomb corpus.Bomb) error {
 	switch {
-	case bomb.Expect == corpus.Refused:
-		if o.loading == nil || !strings.Contains(o.loading.Error(), bomb.By) {
-			return fmt.Errorf("got %v, want a refusal by %s", o.loading, bomb.By)
-		}
-	case o.loading != nil:
-		return fmt.Errorf("loading: %v, want that it compiles", o.loading)
+	case bomb.Expect == corpus.Refused, o.loading != nil:
+		return compiled(bomb, o.loading)
 	case bomb.Expect == corpus.Contained:
 	case fatal[evalCode(o.deciding)]:
 		return fmt.Errorf("%s, want that it does its child no harm", explained(o.deciding))
@@ -128,6 +125,17 @@ func (o outcome) as(bomb corpus.Bomb) error {
 		return fmt.Errorf("got %q, want an error with %q", explained(o.deciding), bomb.By)
 	case o.decision.Allow != bomb.Allows:
 		return fmt.Errorf("it allows: %t", o.decision.Allow)
+	}
+	return nil
+}
+
+// compiled returns an error where the compiler did not make of a bomb what the index says.
+func compiled(bomb corpus.Bomb, err error) error {
+	if bomb.Expect != corpus.Refused {
+		return err
+	}
+	if _, ok := rules.IsProblems(err); !ok || !strings.Contains(err.Error(), bomb.By) {
+		return fmt.Errorf("got %v, want a refusal by %s", err, bomb.By)
 	}
 	return nil
 }
@@ -206,10 +214,15 @@ func TestWallAlone(t *testing.T) {
 	b := newBombed(t, Config{command: unguardedCommand(t)})
 	for _, bomb := range tried(t, 20) {
 		t.Run(bomb.Name, func(t *testing.T) {
-			mostly(t, bomb.Name, func() error {
+			attempt := func() error {
 				_, late := b.tell(t, bomb, answerLimit)
 				return errors.Join(late, b.next(t))
-			})
+			}
+			if forChecker(bomb) {
+				attempts(t, bomb.Name, 1, 1, attempt) // TestCheckerAndBombs is the other one
+			} else {
+				mostly(t, bomb.Name, attempt)
+			}
 			b.check(t)
 		})
 	}
@@ -424,28 +437,103 @@ func TestChecker(t *testing.T) {
 			t.Errorf("%T is no problems", got)
 		}
 	}
-	// The wall without filters: these need it.
+}
+
+// forChecker tells that it may be the compiler that a bomb is for.
+func forChecker(bomb corpus.Bomb) bool { return bomb.Name[0] == 'k' || bomb.Name[0] == 'd' }
+
+// TestCheckerAndBombs holds that whatever the compiler makes of a bundle, it is refused
+// within its time, by the filters or by the child's end, and that this process does not grow
+// (REG-02). It is not parallel, for it measures.
+func TestCheckerAndBombs(t *testing.T) {
+	var c Checker
 	wall := Checker{command: unguardedCommand(t)}
+	t.Cleanup(c.Close)
 	t.Cleanup(wall.Close)
-	bombs := 0
-	for _, bomb := range readBombs(t) {
-		if !strings.HasPrefix(bomb.Name, "k") || !*full && bombs == 1 {
+	platform, before := bundle(t, nil), resident(os.Getpid())
+	ended := 0
+	for _, bomb := range tried(t, 5) {
+		if !forChecker(bomb) {
 			continue
 		}
 		revision, err := bomb.Bundle()
 		if err != nil {
 			t.Fatal(err)
 		}
-		mostly(t, bomb.Name, func() error {
-			return timed("checking", compileLimit, func() { err = wall.Check(t.Context(), platform, revision, rules.Options{}) })
-		})
-		if ps, ok := rules.IsProblems(err); ok && ps[0].Code == "limit" {
-			bombs++
+		check := func(c *Checker) error {
+			var found error
+			late := timed("checking", compileLimit, func() { found = c.Check(t.Context(), platform, revision, rules.Options{}) })
+			if c == &wall {
+				if ps, ok := rules.IsProblems(found); ok && ps[0].Code == "limit" {
+					ended++
+				}
+				return late
+			}
+			return errors.Join(late, compiled(bomb, found))
+		}
+		attempts(t, bomb.Name, 1, 1, func() error { return check(&c) })
+		attempts(t, bomb.Name+" without filters", 1, 1, func() error { return check(&wall) })
+		if grown := resident(os.Getpid()) - before; grown > memoryLimit && !underRace {
+			t.Fatalf("%s: this process grew by %d MB", bomb.Name, grown>>20)
 		}
 	}
-	if bombs == 0 {
-		t.Error("nothing was ended: the wall was not tried")
+	if ended == 0 || ended < 20 && !underRace {
+		t.Errorf("%d bundles ended their child: the wall was not tried", ended)
 	}
+}
+
+// TestMemoryOfChildren holds that a child has the memory that its configuration says, and
+// that a Checker's has less than the least of a pool's by default.
+func TestMemoryOfChildren(t *testing.T) {
+	t.Parallel()
+	if underRace {
+		return // there is no limit
+	}
+	platform, huge := bundle(t, nil), authz(t, "allow if bits.lsh(1, 2000000000) == 1\n")
+	for _, command := range [][]string{nil, unguardedCommand(t)} {
+		c := Checker{command: command}
+		t.Cleanup(c.Close)
+		if err := c.Check(t.Context(), platform, authz(t, small), rules.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := dataLimit(t, c.child); got != CheckMemory || got >= DefaultMemory {
+			t.Errorf("a Checker's child has %d bytes, want %d", got, CheckMemory)
+		}
+	}
+	for _, memory := range []uint64{0, MinMemory} {
+		p := newPool(t, Config{Store: shelve(platform, huge), Timeout: patient, Memory: memory, command: unguardedCommand(t)})
+		if err := p.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := memory
+		if memory == 0 {
+			want = DefaultMemory
+		}
+		if got := dataLimit(t, p.lanes.slots[0].process); got != want {
+			t.Errorf("a child for %d bytes has %d", memory, got)
+		}
+		if memory == 0 {
+			continue // there it has 250 MB, and takes its time over them
+		}
+		if _, err := decide(t, p, "acme", platform, huge); evalCode(err) != "out_of_memory" {
+			t.Errorf("with %d bytes: %q", memory, explained(err))
+		}
+	}
+}
+
+// dataLimit is what the system holds a child's memory to.
+func dataLimit(t *testing.T, p *process) uint64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", p.cmd.Process.Pid))
+	if err != nil {
+		t.Skip(err)
+	}
+	_, line, _ := strings.Cut(string(text), "Max data size")
+	limit, err := strconv.ParseUint(strings.Fields(line)[0], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return limit
 }
 
 // TestStarvedIsNotBlamed holds that a child that got little of a processor leaves no
