@@ -184,15 +184,19 @@ func runDouble(way string) int {
 }
 
 // TestMisbehavingChild holds that no child makes an answer that is not the request's
-// own, or hangs, or grows the parent (REG-05).
+// own, or hangs, or grows the parent; and that an honest child that follows it is asked
+// (REG-05). It is not parallel, for it measures.
 func TestMisbehavingChild(t *testing.T) {
-	t.Parallel()
+	const timeout = 200 * time.Millisecond
 	platform, tenant := bundle(t, nil), authz(t, small)
+	honest, err := ownCommand()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for way := range doubles() {
 		t.Run(way, func(t *testing.T) {
-			t.Parallel()
-			p := newPool(t, Config{Store: shelve(platform, tenant), Timeout: 200 * time.Millisecond,
-				command: doubleCommand(t, way)})
+			before := allocated()
+			p := newPool(t, Config{Store: shelve(platform, tenant), Timeout: timeout, command: doubleCommand(t, way)})
 			for range 2 { // the child that follows is asked like the first one
 				start := time.Now()
 				d, err := decide(t, p, "acme", platform, tenant)
@@ -200,12 +204,57 @@ func TestMisbehavingChild(t *testing.T) {
 				if !errors.As(err, &trouble) || d.Allow || d.Context != nil {
 					t.Fatalf("got %+v, %v; want trouble", d, err)
 				}
-				if took := time.Since(start); took > atMost {
+				if took := time.Since(start); took > timeout+Slack+time.Second {
 					t.Errorf("it took %s", took)
 				}
 			}
+			p.background.Wait() // nobody is starting a child
+			if grown := allocated() - before; grown > memoryLimit {
+				t.Errorf("this process took %d MB", grown>>20)
+			}
+			p.config.command, p.config.Timeout = honest, patient
+			p.lanes.slots[0].process.kill() // it is one that misbehaves
+			mustAllow(t, p, "acme", platform, tenant)
+			onlyChildren(t, p)
 		})
 	}
+}
+
+// allocated is all memory that this process ever took, whether it has written to it or not.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
+
+// TestKilledInAnEvaluation holds that a child that somebody kills while it evaluates is
+// trouble for that question alone, at once.
+func TestKilledInAnEvaluation(t *testing.T) {
+	t.Parallel()
+	platform, slow, good := bundle(t, nil), authz(t, nested), authz(t, small)
+	p := newPool(t, Config{Store: shelve(platform, slow, good), Timeout: patient})
+	policy, err := p.Load(t.Context(), "acme", platform.Digest(), slow.Digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := p.lanes.slots[0].process.cmd.Process
+	idle := processorTime(child.Pid)
+	go func() {
+		for start := time.Now(); time.Since(start) < patient/3; time.Sleep(time.Millisecond) {
+			if processorTime(child.Pid) > idle+20*time.Millisecond {
+				break // it evaluates
+			}
+		}
+		_ = child.Kill()
+	}()
+	start := time.Now()
+	if _, err := policy.Decide(t.Context(), askedInput("acme"), start); evalCode(err) != "crashed" {
+		t.Errorf("got %v, want a crash", explained(err))
+	}
+	if took := time.Since(start); took > patient/2 {
+		t.Errorf("it took %s", took)
+	}
+	mustAllow(t, p, "globex", platform, good)
 }
 
 // atMost is far more than anything here takes, and far less than forever.
