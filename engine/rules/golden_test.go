@@ -86,15 +86,24 @@ func outcome(d engine.Decision, err error) string {
 func goldenPolicies(tb testing.TB) map[string]*rules.Policy {
 	tb.Helper()
 	compiled := map[string]*rules.Policy{}
-	add := func(name string, platform, tenant tenants.Bundle) {
-		p, err := rules.Compile(tb.Context(), platform, tenant, rules.Options{})
+	for name, b := range goldenBundles(tb) {
+		p, err := rules.Compile(tb.Context(), b.platform, b.tenant, rules.Options{})
 		if err != nil {
 			tb.Fatalf("%s: %v", name, err)
 		}
 		compiled[name] = p
 	}
+	return compiled
+}
+
+// bundlePair is compiled together.
+type bundlePair struct{ platform, tenant tenants.Bundle }
+
+func goldenBundles(tb testing.TB) map[string]bundlePair {
+	tb.Helper()
+	all := map[string]bundlePair{}
 	for _, o := range readOrdinary(tb) {
-		add("ordinary "+o.name, mustBundle(tb, nil), o.bundle)
+		all["ordinary "+o.name] = bundlePair{mustBundle(tb, nil), o.bundle}
 	}
 	platform := embedded(tb, "", "platform", "lib")
 	entries, err := fs.ReadDir(policies.FS, "tenants")
@@ -103,9 +112,9 @@ func goldenPolicies(tb testing.TB) map[string]*rules.Policy {
 	}
 	for _, e := range entries {
 		dir := path.Join("tenants", e.Name(), "policy")
-		add("workspace "+e.Name(), platform, embedded(tb, dir+"/", dir))
+		all["workspace "+e.Name()] = bundlePair{platform, embedded(tb, dir+"/", dir)}
 	}
-	return compiled
+	return all
 }
 
 // embedded reads directories of the example workspace; paths start after strip.
