@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"regent/engine"
 	"regent/tenants"
 )
@@ -174,12 +176,24 @@ func runDouble(way string) int {
 				w := newFrame()
 				_ = w.decision(engine.Decision{Allow: true})
 				os.Stdout.Write(w.seal(f.id, statusOK))
-				time.Sleep(10 * time.Millisecond)
+				awaitRead(os.Stdout)
 				os.Stdout.Write(w.seal(f.id+1, statusOK)) // for a question that was not asked
 				continue
 			}
 			os.Stdout.Write(doubles()[way](f))
 		}
+	}
+}
+
+// awaitRead waits until what was written to a pipe has been read: two answers at once are
+// another way to misbehave.
+func awaitRead(pipe *os.File) {
+	for range 30_000 {
+		left, err := unix.IoctlGetInt(int(pipe.Fd()), unix.TIOCINQ)
+		if err != nil || left == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -299,8 +313,17 @@ func TestAnswerUnasked(t *testing.T) {
 		if replaced != i {
 			t.Errorf("%d children were replaced, want %d", replaced, i)
 		}
-		for child := p.lanes.slots[0].process; silent(child.out); {
-			time.Sleep(time.Millisecond)
+		awaitWord(t, p.lanes.slots[0].process)
+	}
+}
+
+// awaitWord waits until there is something to read from a child that nobody asks, its end
+// included.
+func awaitWord(t *testing.T, p *process) {
+	t.Helper()
+	for start := time.Now(); silent(p.out); time.Sleep(time.Millisecond) {
+		if time.Since(start) > atMost {
+			t.Fatalf("it says nothing within %s", atMost)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -124,9 +125,7 @@ func TestChildEndsWhileIdle(t *testing.T) {
 		if err := child.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		for silent(child.out) { // it is still ending
-			time.Sleep(time.Millisecond)
-		}
+		awaitWord(t, child) // it is still ending
 		mustAllow(t, p, "acme", platform, tenant)
 		if got := replaced.Load(); got != i+1 {
 			t.Errorf("%d children were replaced, want %d", got, i+1)
@@ -139,22 +138,23 @@ func TestChildEndsWhileIdle(t *testing.T) {
 func TestStopsAtDeadline(t *testing.T) {
 	t.Parallel()
 	platform, slow, good := bundle(t, nil), authz(t, nested), authz(t, small)
-	p := newPool(t, Config{Store: shelve(platform, slow, good), Timeout: 300 * time.Millisecond})
-	mustAllow(t, p, "globex", platform, good)
-	child := p.lanes.slots[0].process
-	for range strikesToPark + 1 {
-		_, err := decide(t, p, "acme", platform, slow)
-		var e *rules.EvalError
-		if !errors.As(err, &e) || e.Code != "timeout" && e.Code != "killed" {
-			t.Fatalf("got %v, want a timeout", err)
+	attempts(t, "four evaluations", 1, 5, func() error { // a busy machine may have a child killed
+		p := newPool(t, Config{Store: shelve(platform, slow, good), Timeout: 300 * time.Millisecond})
+		defer p.Close()
+		if _, err := decide(t, p, "globex", platform, good); err != nil {
+			return err
 		}
-		if e.Code == "killed" {
-			t.Skip("the machine is too busy for a child to heed a deadline")
+		child := p.lanes.slots[0].process
+		for range strikesToPark + 1 {
+			if _, err := decide(t, p, "acme", platform, slow); evalCode(err) != "timeout" {
+				return fmt.Errorf("got %v, want a timeout", explained(err))
+			}
 		}
-	}
-	if p.lanes.slots[0].process != child {
-		t.Error("the child was replaced")
-	}
+		if p.lanes.slots[0].process != child {
+			return errors.New("the child was replaced")
+		}
+		return nil
+	})
 }
 
 // TestOneTimeForAnEvent holds that an event's questions share one time.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"regent/engine"
 	"regent/engine/rules"
@@ -337,8 +338,8 @@ func childrenOf(t *testing.T, pid int) map[int]byte {
 	return found
 }
 
-// TestSignalsAreNoEnd holds that a child is not taken for dead because Go's scheduler
-// interrupts the look at it.
+// TestSignalsAreNoEnd holds that a child is not taken for dead because a signal interrupts
+// the look at it, as Go's scheduler does with its own.
 func TestSignalsAreNoEnd(t *testing.T) {
 	t.Parallel()
 	var replaced atomic.Int64
@@ -348,11 +349,33 @@ func TestSignalsAreNoEnd(t *testing.T) {
 			replaced.Add(1)
 		}
 	}})
-	for range 1000 {
+	runtime.LockOSThread() // the one that looks
+	defer runtime.UnlockOSThread()
+	thread, stop, stopped := unix.Gettid(), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = unix.Tgkill(os.Getpid(), thread, unix.SIGURG)
+			}
+		}
+	}()
+	for range 200 {
 		mustAllow(t, p, "acme", platform, good)
-		time.Sleep(time.Millisecond) // questions at a pace are what it happens to
 	}
-	if n := replaced.Load(); n > 0 {
-		t.Errorf("%d children were replaced", n)
+	child := p.lanes.slots[0].process
+	for n := range 1_000_000 {
+		if !silent(child.out) {
+			t.Errorf("look %d at an idle child found something", n)
+			break
+		}
+	}
+	close(stop)
+	<-stopped
+	if replaced := replaced.Load(); replaced > 0 {
+		t.Errorf("%d children were replaced", replaced)
 	}
 }
