@@ -15,11 +15,15 @@ import (
 
 var full = flag.Bool("full", false, "run the long forms of the tests: all repetitions, for minutes")
 
-// TestMain makes the test binary a child, or one of the children that misbehave.
+// TestMain makes the test binary a child, one of the children that misbehave, or a
+// parent that is killed.
 func TestMain(m *testing.M) {
 	Main()
 	if len(os.Args) == 3 && os.Args[1] == probeArgument {
 		os.Exit(runProbe())
+	}
+	if len(os.Args) == 3 && os.Args[1] == parentArgument {
+		os.Exit(runParent())
 	}
 	if len(os.Args) == 3 && os.Args[1] == unguardedArgument {
 		os.Exit(runUnguarded())

@@ -3,16 +3,22 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"regent/tenants"
 )
 
 // probeArgument starts the test binary as a child that says what it has.
@@ -133,15 +139,14 @@ func TestBelongings(t *testing.T) {
 	}
 }
 
-// TestParentEnds holds that a child does not outlive its parent: neither one that
-// waits for a question nor one that works on one (Pdeathsig, and the end of its input).
+// TestParentEnds holds that a child that waits for a question ends with its input.
 func TestParentEnds(t *testing.T) {
 	t.Parallel()
-	file, err := self()
+	command, err := ownCommand()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := startProcess([]string{file, "regent", childArgument}, configuration{memory: DefaultMemory, capacity: 1}, false)
+	p, err := startProcess(command, configuration{memory: DefaultMemory, capacity: 1}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +156,91 @@ func TestParentEnds(t *testing.T) {
 		t.Errorf("it ended with status %d", code)
 	}
 	p.end()
-	if attributes().Pdeathsig == 0 {
-		t.Error("nothing ends a child that works")
+}
+
+// parentArgument starts the test binary as a parent that says which its child is, while that
+// works on a question without an end.
+const parentArgument = "parent-of-a-child"
+
+func runParent() int {
+	command, err := ownCommand()
+	if err != nil {
+		return 2
 	}
+	p, err := startProcess(command, configuration{memory: DefaultMemory, capacity: 1}, false)
+	if err != nil {
+		return 2
+	}
+	platform, err := tenants.NewBundle(nil)
+	if err != nil {
+		return 2
+	}
+	tenant, err := tenants.NewBundle([]tenants.File{{Path: "authz.rego", Content: []byte("package authz\n\n" + nested)}})
+	if err != nil {
+		return 2
+	}
+	k := pairKey{platform.Digest(), tenant.Digest()}
+	if fault, err := p.load(k, load{tenant: tenant.Files()}); fault != nil || err != nil {
+		return 2
+	}
+	w := newFrame()
+	w.question(question{pair: k, timeout: time.Hour})
+	if w.input(askedInput("acme")) != nil {
+		return 2
+	}
+	fmt.Println(p.cmd.Process.Pid)
+	_, _ = p.exchange(opDecide, w, maxDecision, budget{time: time.Hour})
+	return 2
+}
+
+// TestParentIsKilled holds that a child that works ends with its parent, however that ends
+// (Pdeathsig).
+func TestParentIsKilled(t *testing.T) {
+	t.Parallel()
+	parent := exec.Command("/proc/self/exe", parentArgument, "-")
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := 0
+	_, err = fmt.Fscan(out, &pid)
+	if err == nil {
+		awaitWork(t, pid)
+	}
+	_ = parent.Process.Kill() // its one error is that it has ended
+	_ = parent.Wait()         // it was killed
+	if err != nil {
+		t.Fatal(err)
+	}
+	for start := time.Now(); lives(pid); time.Sleep(time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			_ = unix.Kill(pid, unix.SIGKILL)
+			t.Fatal("the child outlives its parent")
+		}
+	}
+}
+
+// awaitWork waits until a process has used some of a processor.
+func awaitWork(t *testing.T, pid int) {
+	t.Helper()
+	used := processorTime(pid)
+	for start := time.Now(); processorTime(pid) < used+50*time.Millisecond; time.Sleep(time.Millisecond) {
+		if time.Since(start) > atMost {
+			t.Errorf("process %d does nothing within %s", pid, atMost)
+			return
+		}
+	}
+}
+
+// lives tells that a process has not ended: nobody may have waited for it yet.
+func lives(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	return len(fields) > 0 && string(fields[0]) != "Z"
 }
