@@ -176,23 +176,41 @@ func TestOneTimeForAnEvent(t *testing.T) {
 }
 
 // TestInvocationDeadline holds that an event that is about to end gets no more than
-// that, and that nobody is blamed.
+// that, and that nobody is blamed, whether they heed their deadline or have to be killed.
 func TestInvocationDeadline(t *testing.T) {
 	t.Parallel()
-	platform, tenant := bundle(t, nil), authz(t, nested)
-	p := newPool(t, Config{Store: shelve(platform, tenant), Timeout: patient})
-	policy, err := p.Load(t.Context(), "acme", platform.Digest(), tenant.Digest())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	start := time.Now()
-	if _, err := policy.Decide(ctx, askedInput("acme"), time.Now()); err == nil {
-		t.Error("an answer in no time")
-	}
-	if took := time.Since(start); took > patient/2 {
-		t.Errorf("it took %s", took)
+	for name, text := range map[string]string{"nested": nested, "deaf": deaf()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			platform, tenant := bundle(t, nil), authz(t, text)
+			var killed atomic.Int64
+			p := newPool(t, Config{Store: shelve(platform, tenant), Timeout: patient, strict: true, Report: func(e Event) {
+				if e.Kind == Killed {
+					killed.Add(1)
+				}
+			}})
+			for range strikesToPark + 1 {
+				policy, err := p.Load(t.Context(), "acme", platform.Digest(), tenant.Digest())
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				start := time.Now()
+				if _, err := policy.Decide(ctx, askedInput("acme"), start); err == nil {
+					t.Error("an answer in no time")
+				}
+				cancel()
+				if took := time.Since(start); took > patient/2 {
+					t.Errorf("it took %s", took)
+				}
+			}
+			if n := p.parking.records.Len(); n > 0 {
+				t.Errorf("there are strikes after %d kills", killed.Load())
+			}
+			if name == "deaf" && killed.Load() == 0 {
+				t.Error("nothing was killed")
+			}
+		})
 	}
 }
 
