@@ -151,6 +151,13 @@ func evalCode(err error) string {
 	return e.Code
 }
 
+func wantCode(err error, code string) error {
+	if got := evalCode(err); got != code {
+		return fmt.Errorf("got %q, %v; want %s", got, explained(err), code)
+	}
+	return nil
+}
+
 // next asks the next question, which is another tenant's.
 func (b *bombed) next(t *testing.T) error {
 	t.Helper()
@@ -267,9 +274,10 @@ func TestWaysToEnd(t *testing.T) {
 			}
 			platform := bundle(t, nil)
 			p := newPool(t, Config{Store: shelve(platform, revision), Timeout: tt.timeout, command: unguardedCommand(t)})
-			if d, err := decide(t, p, "acme", platform, revision); evalCode(err) != tt.code || d.Allow {
-				t.Errorf("got %+v, %v; want %s", d, explained(err), tt.code)
-			}
+			attempts(t, tt.bomb, 1, 1, func() error {
+				_, err := decide(t, p, "acme", platform, revision)
+				return wantCode(err, tt.code)
+			})
 		})
 	}
 }
@@ -500,7 +508,7 @@ func TestMemoryOfChildren(t *testing.T) {
 			t.Errorf("a Checker's child has %d bytes, want %d", got, CheckMemory)
 		}
 	}
-	for _, memory := range []uint64{0, MinMemory} {
+	for _, memory := range []uint64{0, DefaultMemory / 2} {
 		p := newPool(t, Config{Store: shelve(platform, huge), Timeout: patient, Memory: memory, command: unguardedCommand(t)})
 		if err := p.Ready(t.Context()); err != nil {
 			t.Fatal(err)
@@ -515,7 +523,8 @@ func TestMemoryOfChildren(t *testing.T) {
 		if memory == 0 {
 			continue // there it has 250 MB, and takes its time over them
 		}
-		if _, err := decide(t, p, "acme", platform, huge); evalCode(err) != "out_of_memory" {
+		// Where it is the collector that gets no memory, Go ends the program as one that crashed.
+		if _, err := decide(t, p, "acme", platform, huge); evalCode(err) != "out_of_memory" && evalCode(err) != "crashed" {
 			t.Errorf("with %d bytes: %q", memory, explained(err))
 		}
 	}

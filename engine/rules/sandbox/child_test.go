@@ -48,7 +48,7 @@ func TestGrownChildIsReplaced(t *testing.T) {
 	t.Parallel()
 	const (
 		memory = DefaultMemory
-		most   = 100
+		most   = 200
 	)
 	platform := bundle(t, nil)
 	store := shelve(platform)
@@ -61,7 +61,7 @@ func TestGrownChildIsReplaced(t *testing.T) {
 			ended.Add(1)
 		}
 	}})
-	table := strings.Repeat("7, ", 80_000) // some 8 MB in the child
+	table := strings.Repeat("7, ", 40_000) // some 4 MB in the child
 	n := 0
 	for ; replaced.Load() == 0 && n < most; n++ {
 		b := heavy(t, n, table)
