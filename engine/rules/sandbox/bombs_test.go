@@ -348,9 +348,12 @@ func TestThreeKillsPark(t *testing.T) {
 	key := revisionKey{"acme", pairKey{platform.Digest(), bad.Digest()}}
 	kill := func() {
 		t.Helper()
-		if _, err := decide(t, p, "acme", platform, bad); troubleCode(err) != "evaluation" {
-			t.Fatalf("got %v, want a killed evaluation", err)
-		}
+		attempts(t, "a kill", 1, 5, func() error { // on a busy machine it may not have begun in its time
+			if _, err := decide(t, p, "acme", platform, bad); !fatal[evalCode(err)] {
+				return fmt.Errorf("got %v, want a killed evaluation", err)
+			}
+			return nil
+		})
 	}
 	parked := func(tenant string, b tenants.Bundle) bool {
 		t.Helper()
