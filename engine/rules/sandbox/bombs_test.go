@@ -235,7 +235,8 @@ func TestWallAlone(t *testing.T) {
 	}
 	onlyChildren(t, b.Pool)
 	t.Logf("children ended by %v", b.ends)
-	reasons := []string{"deadline", "stack", "memory", "crash"}
+	// A stack that overflows takes most of a child's time; TestWaysToEnd gives it more.
+	reasons := []string{"deadline", "memory", "crash"}
 	if underRace { // few bombs, and no limit of memory
 		reasons = reasons[:1]
 	}
