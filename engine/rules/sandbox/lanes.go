@@ -20,7 +20,7 @@ func patience(timeout time.Duration) time.Duration {
 	return min(20*timeout, max(time.Second, 2*timeout))
 }
 
-// A tenant is quick if its last questions held a child for less than slowAfter on
+// A tenant is quick if its last questions took less than slowAfter of a child's time on
 // average; provenAfter is how many have to be known.
 const (
 	slowAfter   = 10 * time.Millisecond
@@ -202,12 +202,12 @@ func (l *lanes) quick(tenant string) bool {
 	return u != nil && u.known >= provenAfter && u.average < slowAfter
 }
 
-// done gives a child back after a tenant held it for so long.
-func (l *lanes) done(s *slot, tenant string, held time.Duration) {
+// done gives a child back that a tenant has taken so much of.
+func (l *lanes) done(s *slot, tenant string, spent time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if held > 0 {
-		l.account(tenant, held)
+	if spent > 0 {
+		l.account(tenant, spent)
 	}
 	l.free(s)
 }
@@ -219,7 +219,7 @@ func (l *lanes) free(s *slot) {
 }
 
 // account remembers what a tenant's question took.
-func (l *lanes) account(tenant string, held time.Duration) {
+func (l *lanes) account(tenant string, spent time.Duration) {
 	u := l.usage[tenant]
 	if u == nil {
 		if len(l.usage) >= maxUsage {
@@ -228,11 +228,11 @@ func (l *lanes) account(tenant string, held time.Duration) {
 				break
 			}
 		}
-		u = &usage{average: held}
+		u = &usage{average: spent}
 		l.usage[tenant] = u
 	}
 	u.known++
-	u.average += (held - u.average) / 8
+	u.average += (spent - u.average) / 8
 }
 
 // dispatch hands free children to those who wait, in turn.

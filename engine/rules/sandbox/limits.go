@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"os"
 	"runtime"
 	"runtime/debug"
 )
@@ -8,8 +9,9 @@ import (
 // Memory that a child may allocate, in bytes.
 const (
 	DefaultMemory = 384 << 20
-	// MinMemory is what compiling ordinary policies needs.
-	MinMemory = 96 << 20
+	// MinMemory is what compiling ordinary policies needs: half of it is what a Go program
+	// with OPA reserves at its start, of which it touches little.
+	MinMemory = 160 << 20
 )
 
 // maxStack turns endless recursion into the end of the child within milliseconds;
@@ -24,11 +26,13 @@ func confine(c configuration) error {
 	// One request at a time needs one thread; a second one would take a neighbour's.
 	runtime.GOMAXPROCS(1)
 	memory := min(max(c.memory, MinMemory), DefaultMemory)
-	debug.SetMemoryLimit(int64(softLimit(memory)))
+	_, reserved := memoryOf(os.Getpid())
+	debug.SetMemoryLimit(room(memory, reserved) / 2)
 	debug.SetGCPercent(200)
 	return confineSystem(memory)
 }
 
-// softLimit is what the collector lets a child have for long: from there on it works
-// harder, long before the system ends the process.
-func softLimit(memory uint64) uint64 { return memory / 2 }
+// room is what a child with so much memory may allocate beside what it has reserved at its
+// start. Its collector lets it have half of that for long, and works harder from there on,
+// long before the system ends the process.
+func room(memory uint64, reserved int64) int64 { return max(int64(memory)-reserved, 0) }

@@ -157,3 +157,9 @@ func mustAllow(tb testing.TB, p *Pool, tenant string, platform, revision tenants
 		tb.Errorf("%s: got %+v, %v; want a yes", tenant, d, err)
 	}
 }
+
+// resident is what a process has in memory, in bytes.
+func resident(pid int) int64 {
+	n, _ := memoryOf(pid)
+	return n
+}

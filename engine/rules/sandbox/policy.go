@@ -99,25 +99,30 @@ func (h *policy) hold(ctx context.Context, do func(context.Context, *process) er
 			p.replace(s, h.tenant, time.Since(start))
 		}
 	}()
+	if s.process != nil {
+		s.process.spent = 0
+	}
 	err = h.with(ctx, s, do)
 	whole = true
-	held := time.Since(start)
+	if s.process == nil {
+		p.lanes.done(s, h.tenant, time.Since(start))
+		return err
+	}
+	// Who had to wait for a processor was not slow.
+	spent := s.process.spent
 	var killed *killedError
 	if errors.As(err, &killed) {
-		killed.crowded = s.process != nil && !s.process.roomy(p.config.Memory)
-		p.replace(s, h.tenant, held)
+		killed.crowded = !s.process.roomy(p.config.Memory)
+		p.replace(s, h.tenant, spent)
 		return h.killed(ctx, killed)
 	}
-	grown, byThis := false, false
-	if s.process != nil {
-		grown, byThis = s.process.grown(held, p.config.Memory)
-	}
+	grown, byThis := s.process.grown(time.Since(start), p.config.Memory)
 	if !grown {
-		p.lanes.done(s, h.tenant, held)
+		p.lanes.done(s, h.tenant, spent)
 		return err
 	}
 	p.report(Event{Kind: Replaced, Tenant: h.tenant, Revision: h.pair.revision, Reason: "memory"})
-	p.replace(s, h.tenant, held)
+	p.replace(s, h.tenant, spent)
 	if byThis { // an answer in time, and the end of what everybody had compiled
 		h.strike(ctx, "memory", false)
 	}
@@ -298,7 +303,7 @@ func (p *process) load(k pairKey, l load) (fault, err error) {
 	}
 	if fault == nil {
 		p.loaded.Add(k, struct{}{})
-		p.size = resident(p.cmd.Process.Pid)
+		_, p.size = memoryOf(p.cmd.Process.Pid)
 	}
 	return fault, nil
 }

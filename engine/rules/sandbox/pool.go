@@ -215,7 +215,7 @@ func (p *Pool) Load(ctx context.Context, tenant string, platform, revision tenan
 }
 
 // refill gives a slot a new child and gives the slot back.
-func (p *Pool) refill(s *slot, tenant string, held time.Duration) {
+func (p *Pool) refill(s *slot, tenant string, spent time.Duration) {
 	child, err := p.start(s)
 	p.lanes.put(s, child)
 	p.firstOnce.Do(func() {
@@ -225,7 +225,7 @@ func (p *Pool) refill(s *slot, tenant string, held time.Duration) {
 	if err != nil {
 		p.report(Event{Kind: Failed, Reason: err.Error()})
 	}
-	p.lanes.done(s, tenant, held)
+	p.lanes.done(s, tenant, spent)
 }
 
 // start starts a child for a slot. All but the first, which is for the quick, are behind
@@ -239,13 +239,13 @@ func (p *Pool) start(s *slot) (*process, error) {
 }
 
 // replace ends a slot's child and starts another, in the background.
-func (p *Pool) replace(s *slot, tenant string, held time.Duration) {
+func (p *Pool) replace(s *slot, tenant string, spent time.Duration) {
 	if old := s.process; old != nil {
 		old.kill()
 		p.background.Go(old.end)
 	}
 	p.lanes.put(s, nil)
-	p.background.Go(func() { p.refill(s, tenant, held) })
+	p.background.Go(func() { p.refill(s, tenant, spent) })
 }
 
 func (p *Pool) report(e Event) {

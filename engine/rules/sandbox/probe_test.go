@@ -39,7 +39,7 @@ type belongings struct {
 }
 
 func runProbe() int {
-	if err := confine(configuration{memory: 128 << 20}); err != nil {
+	if err := confine(configuration{memory: MinMemory}); err != nil {
 		return 2
 	}
 	b := belongings{Environment: os.Environ(), Limits: map[string]uint64{}, Stack: debug.SetMaxStack(maxStack)}
@@ -118,7 +118,7 @@ func TestBelongings(t *testing.T) {
 			t.Errorf("%s is open", f)
 		}
 	}
-	want := map[string]uint64{"data": 128 << 20, "core": 0, "files": 32, "size": 0}
+	want := map[string]uint64{"data": MinMemory, "core": 0, "files": 32, "size": 0}
 	if underRace {
 		delete(want, "data")
 	}

@@ -47,7 +47,7 @@ type killedError struct {
 
 // excused tells that it may not have been the rules' doing.
 func (e *killedError) excused() bool {
-	return e.starved || e.hurried || e.reason == "memory" && e.crowded
+	return e.starved || e.hurried || e.crowded && (e.reason == "memory" || e.reason == "crash")
 }
 
 // Error says what happened to the child.
@@ -81,9 +81,13 @@ type process struct {
 	loaded *lru.Cache[pairKey, struct{}]
 	// share is the part of a processor that there is at all; 0 means a whole one.
 	share float64
-	// uses counts requests since the memory was looked at, which was size then.
-	uses int
-	size int64
+	// uses counts requests since the memory was looked at, which was size then; reserved
+	// is what it was at the start. Both are what counts against the limit.
+	uses           int
+	reserved, size int64
+	// spent is the processor time of the requests since it was set to 0, as far as it
+	// could be more than a moment.
+	spent time.Duration
 
 	dead     atomic.Bool
 	last     *tail
@@ -119,7 +123,8 @@ func startProcess(command []string, conf configuration, behind bool) (*process, 
 		// In words only: no question had anything to do with it.
 		return nil, fmt.Errorf("start a child: it did not get ready: %v %s", err, p.last.line())
 	}
-	p.size = resident(p.cmd.Process.Pid)
+	_, p.reserved = memoryOf(p.cmd.Process.Pid)
+	p.size, p.spent = p.reserved, 0
 	return p, nil
 }
 
@@ -204,6 +209,7 @@ func (p *process) exchange(op byte, request *writer, limit int, b budget) (frame
 	p.id++
 	p.allow(b)
 	f, err := p.roundTrip(request.seal(p.id, op), limit)
+	p.spent += p.took()
 	if err != nil {
 		return frame{}, p.failure(err)
 	}
@@ -229,11 +235,12 @@ func (b budget) extends(used, all time.Duration) bool {
 // allowance is what is left of a budget.
 type allowance struct {
 	budget
-	// until is when the time is over.
-	until time.Time
+	// start is when the child was asked, and until when the time is over.
+	start, until time.Time
 	// first is what the child had used of the processors when it was asked, and before
-	// when its time began, which an extension begins anew.
-	first, before time.Duration
+	// when its time began, which an extension begins anew; all is what it used in all, if
+	// it had to be looked at because it was late.
+	first, before, all time.Duration
 	// begun tells that a part of the answer was read.
 	begun bool
 }
@@ -241,7 +248,25 @@ type allowance struct {
 // allow begins the time of a request.
 func (p *process) allow(b budget) {
 	used := processorTime(p.cmd.Process.Pid)
-	p.allowed = allowance{budget: b, until: time.Now().Add(b.time), first: used, before: used}
+	now := time.Now()
+	p.allowed = allowance{budget: b, start: now, until: now.Add(b.time), first: used, before: used}
+}
+
+// took is what the request took: the processor time, where that is less than the time that
+// went by and makes a difference.
+func (p *process) took() time.Duration {
+	a := &p.allowed
+	passed := time.Since(a.start)
+	if passed < longThen || a.first == 0 {
+		return passed
+	}
+	if a.all == 0 {
+		a.all = processorTime(p.cmd.Process.Pid) - a.first
+	}
+	if a.all <= 0 { // it is not known any more
+		return passed
+	}
+	return min(passed, a.all)
 }
 
 // late ends a child whose time is over and returns why, or grants the time again and
@@ -256,6 +281,9 @@ func (p *process) late() error {
 		a.extensions--
 		a.before, a.until = now, time.Now().Add(a.time)
 		return nil
+	}
+	if known {
+		a.all = now - a.first
 	}
 	p.kill()
 	return &killedError{reason: "deadline", starved: known && starved(used, a.time, p.share)}
@@ -330,10 +358,6 @@ const (
 	longThen  = 5 * time.Millisecond
 )
 
-// program is what a child takes beside what its limit of memory is for: its text, and what
-// OPA makes when it starts.
-const program = 32 << 20
-
 // grown tells that the child holds much more than its collector lets it have for long: a new
 // one is cheaper than a collector that runs all the time. by is true if it was the request
 // before, which took so long, that did it.
@@ -341,15 +365,18 @@ func (p *process) grown(held time.Duration, memory uint64) (yes, by bool) {
 	if p.uses++; p.uses < lookAfter && held < longThen {
 		return false, false
 	}
-	before := p.size
-	p.uses, p.size = 0, resident(p.cmd.Process.Pid)
-	yes = p.size > int64(softLimit(memory)+program)
-	return yes, yes && held >= longThen && p.size > before+int64(memory/4)
+	before, room := p.size, room(memory, p.reserved)
+	p.uses = 0
+	_, p.size = memoryOf(p.cmd.Process.Pid)
+	yes = p.size > p.reserved+room/4*3
+	return yes, yes && held >= longThen && p.size > before+room/4
 }
 
 // roomy tells that most of the memory was there for the taking when the child was last looked
 // at: what ran out of it did so by itself.
-func (p *process) roomy(memory uint64) bool { return p.size < int64(memory/3+program) }
+func (p *process) roomy(memory uint64) bool {
+	return p.size < p.reserved+room(memory, p.reserved)/3
+}
 
 // failure kills the child and says what its end was.
 func (p *process) failure(err error) error {
@@ -400,7 +427,9 @@ func (t *tail) reason() string {
 	switch {
 	case bytes.Contains(t.text, []byte("stack overflow")):
 		return "stack"
-	case bytes.Contains(t.text, []byte("out of memory")), bytes.Contains(t.text, []byte("cannot allocate memory")):
+	case bytes.Contains(t.text, []byte("out of memory")), bytes.Contains(t.text, []byte("cannot allocate memory")),
+		// The collector meets memory that it was not given.
+		bytes.Contains(t.text, []byte("unexpected signal during runtime execution")):
 		return "memory"
 	case len(t.text) > 0:
 		return "crash"

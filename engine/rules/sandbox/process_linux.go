@@ -1,12 +1,10 @@
 package sandbox
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -102,19 +100,17 @@ func processorTime(pid int) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// resident is the memory of a process in bytes; 0 if it is not known.
-func resident(pid int) int64 {
+// memoryOf is what a process has in memory, and what counts against its limit of data,
+// which is more: Go reserves. Both are in bytes, and 0 if they are not known.
+func memoryOf(pid int) (resident, data int64) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	fields := bytes.Fields(content)
-	if len(fields) < 2 {
-		return 0
+	var size, in, shared, text, lib, counted int64 // in pages
+	if _, err := fmt.Sscan(string(content), &size, &in, &shared, &text, &lib, &counted); err != nil {
+		return 0, 0
 	}
-	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
+	page := int64(os.Getpagesize())
+	return in * page, counted * page
 }

@@ -32,7 +32,7 @@ func silent(*os.File) bool { return true }
 
 func processorTime(int) time.Duration { return 0 }
 
-func resident(int) int64 { return 0 }
+func memoryOf(int) (resident, data int64) { return 0, 0 }
 
 func killGroup(int) {}
 

@@ -65,7 +65,7 @@ func TestGrowthParks(t *testing.T) {
 		t.Skip("children have no limit of memory under the race detector")
 	}
 	t.Parallel()
-	text := "x0 := [i | some i in numbers.range(1, 10000)]\n\nf(x) := array.concat(x, x)\n\n"
+	text := "x0 := [i | some i in numbers.range(1, 8000)]\n\nf(x) := array.concat(x, x)\n\n"
 	for i := range 10 {
 		text += fmt.Sprintf("x%d := f(x%d)\n\n", i+1, i)
 	}
