@@ -579,4 +579,8 @@ func TestStarvedIsNotBlamed(t *testing.T) {
 	if !errors.As(err, &killed) || !killed.starved || killed.reason != "deadline" {
 		t.Errorf("got %+v, want a starved child", err)
 	}
+	// It was waited for, and has taken nothing.
+	if child.process.spent >= slowAfter {
+		t.Errorf("a child without a processor has taken %s", child.process.spent)
+	}
 }
