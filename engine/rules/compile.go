@@ -108,7 +108,7 @@ func Compile(ctx context.Context, platform, tenant tenants.Bundle, opts Options)
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
-	return &Policy{compiler: compiler, store: store, query: query, data: document}, nil
+	return &Policy{compiler: compiler, store: store, query: query, data: document, prepared: prepared{turn: make(chan struct{}, 1)}}, nil
 }
 
 func compile(ctx context.Context, modules map[string]*ast.Module, store storage.Store, opts Options) (*ast.Compiler, error) {

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"regent/engine/rules/residue"
 )
 
 func TestDependence(t *testing.T) {
@@ -47,7 +49,7 @@ func TestDependence(t *testing.T) {
 			if c.Compile(map[string]*ast.Module{"authz.rego": m}); c.Failed() {
 				t.Fatal(c.Errors)
 			}
-			if got := newDependence(c).refers(ast.MustParseRef("data.authz.x")); got != tt.want {
+			if got := newDependence(c, residue.NewClock(t.Context())).refers(ast.MustParseRef("data.authz.x")); got != tt.want {
 				t.Errorf("depends = %v, want %v", got, tt.want)
 			}
 		})

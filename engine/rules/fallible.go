@@ -1,7 +1,7 @@
 package rules
 
 import (
-	"strings"
+	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/types"
@@ -17,20 +17,55 @@ import (
 // that is left open is looked at. Where all of it is harmless for every request,
 // nothing was lost; else the rules themselves have to be interpreted.
 type fallible struct {
-	rules map[string][]*ast.Rule
-	vars  map[ast.Var]types.Type
-	seen  map[*ast.Rule]bool
+	*verdicts
+	vars map[ast.Var]types.Type
 	// at is where something was seen that could fail; nil if nothing was.
 	at *ast.Location
 }
 
-func newFallible(rules map[string][]*ast.Rule) *fallible {
-	return &fallible{rules: rules, vars: map[ast.Var]types.Type{}, seen: map[*ast.Rule]bool{}}
+// verdicts are what was found out about a policy's rules: each is looked at once.
+type verdicts struct {
+	rules map[string][]*ast.Rule
+	below map[string]bool
+	// harmless are the rules in which nothing can fail, conflicting the references whose
+	// rules could have two values.
+	harmless    map[*ast.Rule]bool
+	conflicting map[string]bool
+	// clock ends the search, with an answer that means nothing. Once all rules were
+	// looked at it is not needed any more.
+	clock *residue.Clock
 }
 
-// harmless looks at an expression that is left open, with what plug knows of its
+func newVerdicts(rules map[string][]*ast.Rule, below map[string]bool) *verdicts {
+	v := &verdicts{rules: rules, below: below, harmless: map[*ast.Rule]bool{}, conflicting: map[string]bool{}}
+	for ref, rs := range rules {
+		v.conflicting[ref] = conflicting(rs)
+	}
+	return v
+}
+
+func (v *verdicts) fallible() *fallible {
+	return &fallible{verdicts: v, vars: map[ast.Var]types.Type{}}
+}
+
+// rule tells whether nothing in a rule can fail, whatever its arguments are.
+func (v *verdicts) rule(r *ast.Rule) bool {
+	harmless, ok := v.harmless[r]
+	if ok || v.clock.Spend(1) != nil {
+		return harmless
+	}
+	f := v.fallible()
+	f.inRule(r)
+	if v.clock.Spend(0) != nil {
+		return false
+	}
+	v.harmless[r] = f.at == nil
+	return f.at == nil
+}
+
+// open looks at an expression that is left open, with what plug knows of its
 // terms, and tells whether nothing was seen so far that could fail.
-func (f *fallible) harmless(expr *ast.Expr, plug func(*ast.Term) *ast.Term) bool {
+func (f *fallible) open(expr *ast.Expr, plug func(*ast.Term) *ast.Term) bool {
 	f.expr(expr, plug, nil)
 	return f.at == nil
 }
@@ -153,40 +188,26 @@ func (f *fallible) ref(ref ast.Ref, loc *ast.Location) {
 		return
 	}
 	for i := 2; i <= len(ref); i++ {
-		rules := f.rules[ref[:i].String()]
+		name := ref[:i].String()
+		rules := f.rules[name]
 		if len(rules) == 0 {
 			continue
 		}
-		if conflicting(rules) {
+		if f.conflicting[name] || slices.ContainsFunc(rules, func(r *ast.Rule) bool { return !f.rule(r) }) {
 			f.found(rules[0].Loc())
-		}
-		for _, r := range rules {
-			f.rule(r, false)
 		}
 		return
 	}
 	// The reference is to a package, or to data.
-	f.below(ref.ConstantPrefix(), loc)
-}
-
-// below looks at whether there are rules under a reference.
-func (f *fallible) below(ref ast.Ref, loc *ast.Location) {
-	prefix := ref.String()
-	for name := range f.rules {
-		if strings.HasPrefix(name, prefix) {
-			f.found(loc)
-		}
+	if f.below[ref.ConstantPrefix().String()] {
+		f.found(loc)
 	}
 }
 
-// rule looks at a rule's bodies. A partial object is only known not to conflict if
+// inRule looks at a rule's bodies. A partial object is only known not to conflict if
 // nothing in it depends on the request.
-func (f *fallible) rule(r *ast.Rule, partialObject bool) {
-	if f.seen[r] {
-		return
-	}
-	f.seen[r] = true
-	if partialObject && dependsOnInput(r) {
+func (f *fallible) inRule(r *ast.Rule) {
+	if isPartialObject(r) && dependsOnInput(r) {
 		f.found(r.Loc())
 	}
 	for branch := r; branch != nil; branch = branch.Else {

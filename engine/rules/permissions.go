@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -24,12 +23,16 @@ var unknown = []string{
 }
 
 // prepared is what complete policies need of the rules. It is made when an API with a
-// cache asks first.
+// cache asks first: others should not have to hold it.
 type prepared struct {
-	once  sync.Once
-	byRef map[string][]*ast.Rule
-	below map[string]bool
-	base  *residue.Rules
+	// turn is taken by whoever looks whether it is complete.
+	turn     chan struct{}
+	complete bool
+	byRef    map[string][]*ast.Rule
+	below    map[string]bool
+	base     *residue.Rules
+	depends  *dependence
+	verdicts *verdicts
 	// allow and deny are the questions as they are written, denials the references of
 	// the sets that deny.
 	allow, deny []ast.Body
@@ -57,7 +60,9 @@ func (p *Policy) Permissions(ctx context.Context, known engine.Known, routes []t
 
 func (p *Policy) permissions(ctx context.Context, known engine.Known, routes []tenants.Route) (engine.Permissions, error) {
 	q := &p.prepared
-	q.once.Do(func() { q.prepare(p) })
+	if err := q.prepare(ctx, p); err != nil {
+		return engine.Permissions{}, err
+	}
 	values, err := knownInput(known.Input)
 	if err != nil {
 		return engine.Permissions{}, err
@@ -92,10 +97,37 @@ func (q *prepared) program(p *Policy, values map[string]ast.Value, known engine.
 // specialise evaluates the rules as far as the key decides them. It returns false where
 // that could lose something.
 func (q *prepared) specialise(ctx context.Context, program *residue.Program, routes bool) (bool, error) {
-	return program.Specialise(ctx, []string{"data.authz.allow"}, q.denials, routes, newFallible(q.byRef).harmless)
+	return program.Specialise(ctx, []string{"data.authz.allow"}, q.denials, routes, q.verdicts.fallible().open)
 }
 
-func (q *prepared) prepare(p *Policy) {
+// prepare does what is not done yet. If there is too little time for it, the next call
+// goes on from there.
+func (q *prepared) prepare(ctx context.Context, p *Policy) error {
+	select {
+	case q.turn <- struct{}{}:
+		defer func() { <-q.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if q.complete {
+		return nil
+	}
+	clock := residue.NewClock(ctx)
+	if q.base == nil {
+		q.file(p)
+	}
+	q.depends.clock, q.verdicts.clock = clock, clock
+	err := q.base.Prepare(clock, residue.Analysis{Open: q.depends.node, Harmless: q.verdicts.rule})
+	if err != nil {
+		return err
+	}
+	q.fileKeyed()
+	q.complete, q.depends = true, nil
+	return nil
+}
+
+// file puts the rules where they are found by their references, and the questions.
+func (q *prepared) file(p *Policy) {
 	q.allow = []ast.Body{located("data.authz.allow = true", p.compiler, "data.authz.allow")}
 	for _, ref := range []string{"data.authz.deny", "data.platform.deny"} {
 		if !defined(p.compiler, ref) {
@@ -113,21 +145,21 @@ func (q *prepared) prepare(p *Policy) {
 		addRules(m.Package.Path, m.Rules, q.byRef)
 		addPrefixes(m.Package.Path, m.Rules, q.below)
 	}
-	depends := newDependence(p.compiler)
+	q.depends, q.verdicts = newDependence(p.compiler, nil), newVerdicts(q.byRef, q.below)
+	q.base = residue.NewRules(q.byRef, q.below)
+}
+
+// fileKeyed notes the rules whose values the cache key must determine.
+func (q *prepared) fileKeyed() {
 	for _, ref := range slices.Sorted(maps.Keys(q.byRef)) {
 		for _, name := range []string{"authz.context", "platform.context", "authz.principal_id", "authz.usage_key"} {
 			// Most of these refer to nothing unknown, and need not be asked at all.
 			rest, ok := strings.CutPrefix(ref, "data."+name)
-			if ok && (rest == "" || rest[0] == '.' || rest[0] == '[') && slices.ContainsFunc(q.byRef[ref], depends.rule) {
+			if ok && (rest == "" || rest[0] == '.' || rest[0] == '[') && slices.ContainsFunc(q.byRef[ref], q.depends.rule) {
 				q.keyed = append(q.keyed, keyedRules{name, q.byRef[ref]})
 			}
 		}
 	}
-	q.base = residue.NewRules(q.byRef, q.below, residue.Analysis{Open: depends.node, Harmless: func(r *ast.Rule) bool {
-		f := newFallible(q.byRef)
-		f.rule(r, isPartialObject(r))
-		return f.at == nil
-	}})
 }
 
 // located parses a query as if it stood where the rule that it asks for is.

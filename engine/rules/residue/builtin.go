@@ -14,6 +14,11 @@ import (
 // builtin evaluates a builtin function: with OPA's own implementation if all
 // arguments are known, else by what is known of the symbols.
 func (x *evaluation) builtin(name string, args []value, loc *ast.Location, e *env, k foundValue) (truth, error) {
+	for _, a := range args {
+		if err := x.clock.afford(size(a)); err != nil {
+			return no, err
+		}
+	}
 	if v, ok := simple(name, args); ok {
 		return k(v, e)
 	}
@@ -181,8 +186,11 @@ func (x *evaluation) concrete(name string, args []*ast.Term, loc *ast.Location, 
 		limit := limitAt(loc, fmt.Sprintf("%s changes from one request to the next", name))
 		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
 	}
+	if err := x.clock.Look(); err != nil {
+		return no, err
+	}
 	var results []value
-	err := f(topdown.BuiltinContext{Context: x.ctx, Cancel: x.cancel, Location: loc}, args, func(t *ast.Term) error {
+	err := f(topdown.BuiltinContext{Context: x.clock.ctx, Cancel: x.cancel, Location: loc}, args, func(t *ast.Term) error {
 		results = append(results, known{t.Value})
 		return nil
 	})
@@ -332,19 +340,26 @@ func (x *evaluation) member(v, collection value) (truth, error) {
 	if without(collection) {
 		return maybe, nil
 	}
-	_, elems, open, ok := elements(collection)
+	m, ok := x.members(collection)
 	if !ok {
 		return no, nil
 	}
+	elem := func(i int) value {
+		_, elem := m.at(i)
+		return elem
+	}
 	if t, isText := v.(text); isText {
-		if err := x.splitByWords(t, elems); err != nil {
+		if err := x.splitByWords(t, m.n, elem); err != nil {
 			return no, err
 		}
 	}
 	best := no
 	var ask error
-	for _, elem := range elems {
-		t, err := x.equalValues(elem, v)
+	for i := range m.n {
+		t, err := x.equalValues(elem(i), v)
+		if x.clock.err != nil {
+			return no, x.clock.err
+		}
 		if err != nil {
 			ask = err
 			continue
@@ -353,20 +368,29 @@ func (x *evaluation) member(v, collection value) (truth, error) {
 			return yes, nil
 		}
 	}
-	if open {
+	if m.open {
 		best = max(best, maybe)
 	}
 	return best, ask
 }
 
+// isFree tells whether a text is a free segment and no more.
+func isFree(t text) bool { return !t.rest && len(t.parts) == 1 && t.parts[0].free != isWord }
+
 // splitByWords asks at once for all words that a free segment is compared with.
-func (x *evaluation) splitByWords(t text, words []value) error {
-	if t.rest || len(t.parts) != 1 || t.parts[0].free == isWord {
+func (x *evaluation) splitByWords(t text, n int, at func(i int) value) error {
+	if !isFree(t) {
 		return nil
 	}
+	if n > MaxCells {
+		return errCells
+	}
 	s := &split{segment: t.parts[0].free}
-	for _, v := range words {
-		if w, ok := asString(v); ok && x.is(t.parts[0], w) == maybe {
+	for i := range n {
+		if err := x.clock.Spend(1); err != nil {
+			return err
+		}
+		if w, ok := asString(at(i)); ok && x.is(t.parts[0], w) == maybe {
 			s.words = append(s.words, w)
 		}
 	}

@@ -146,6 +146,9 @@ func (x *evaluation) chain(r *ast.Rule, args []value) (values []value, unsure, s
 }
 
 func (x *evaluation) branch(r *ast.Rule, args []value) (values []value, unsure bool, err error) {
+	if err := x.clock.Spend(1); err != nil {
+		return nil, false, err
+	}
 	var bindArgs func(i int, e *env) (truth, error)
 	bindArgs = func(i int, e *env) (truth, error) {
 		if i < len(r.Head.Args) && i < len(args) {
@@ -188,7 +191,7 @@ func (x *evaluation) multiValue(rules []*ast.Rule, loc *ast.Location, e *env, k 
 	if open {
 		return k(list{elems: elems, set: true, open: true}, e)
 	}
-	return k(collect(elems, true), e)
+	return k(x.collect(elems, true), e)
 }
 
 // partialObject evaluates rules that each give an object some keys: with a value, or
@@ -364,16 +367,16 @@ func (x *evaluation) match(t *ast.Term, v value, e *env, k found) (truth, error)
 
 // matchObject takes an object apart: it has the pattern's keys and no others.
 func (x *evaluation) matchObject(p ast.Object, v value, t *ast.Term, e *env, k found) (truth, error) {
-	keys, elems, open, ok := elements(v)
+	m, ok := x.members(v)
 	_, isDict := v.(dict)
 	if kv, isKnown := v.(known); isKnown {
 		_, isDict = kv.Value.(ast.Object)
 	}
 	switch {
-	case isOpaque(v) || isDict && open:
+	case isOpaque(v) || isDict && m.open:
 		limit := limitAt(t.Loc(), "taking an object apart whose keys are not known is not understood here")
 		return x.doubt(bindAll(t, e, limit), limit, k)
-	case !ok || !isDict || len(keys) != p.Len():
+	case !ok || !isDict || m.n != p.Len():
 		return no, nil
 	}
 	patterns := p.Keys()
@@ -382,9 +385,10 @@ func (x *evaluation) matchObject(p ast.Object, v value, t *ast.Term, e *env, k f
 		if i == len(patterns) {
 			return k(e)
 		}
-		for j, key := range keys {
+		for j := range m.n {
+			key, elem := m.at(j)
 			if kv, isKnown := key.(known); isKnown && kv.Compare(patterns[i].Value) == 0 {
-				return x.match(p.Get(patterns[i]), elems[j], e, func(e *env) (truth, error) { return next(i+1, e) })
+				return x.match(p.Get(patterns[i]), elem, e, func(e *env) (truth, error) { return next(i+1, e) })
 			}
 		}
 		return no, nil
@@ -410,8 +414,8 @@ func (x *evaluation) matchArray(p *ast.Array, v value, loc *ast.Location, e *env
 	if isSet(v) {
 		return no, nil
 	}
-	_, elems, open, ok := elements(v)
-	if _, isObject := v.(dict); !ok || isObject || open || len(elems) != p.Len() {
+	m, ok := x.members(v)
+	if _, isObject := v.(dict); !ok || isObject || m.open || m.n != p.Len() {
 		return no, nil
 	}
 	if kv, isKnown := v.(known); isKnown {
@@ -424,7 +428,8 @@ func (x *evaluation) matchArray(p *ast.Array, v value, loc *ast.Location, e *env
 		if i == p.Len() {
 			return k(e)
 		}
-		return x.match(p.Elem(i), elems[i], e, func(e *env) (truth, error) { return next(i+1, e) })
+		_, elem := m.at(i)
+		return x.match(p.Elem(i), elem, e, func(e *env) (truth, error) { return next(i+1, e) })
 	}
 	return next(0, e)
 }
@@ -467,6 +472,9 @@ func whyUnequal(a, b value, loc *ast.Location) engine.Limit {
 
 // equalValues tells whether two values are equal in the whole cell.
 func (x *evaluation) equalValues(a, b value) (truth, error) {
+	if err := x.clock.afford(1 + min(size(a), size(b))); err != nil {
+		return no, err
+	}
 	switch av := a.(type) {
 	case opaque:
 		return maybe, nil

@@ -89,7 +89,7 @@ func interpreted(ctx context.Context, c cases.TestCase) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &evaluation{Program: p, ctx: ctx, cancel: topdown.NewCancel(), general: true, careful: true, input: dict{entries: map[string]value{}}}
+	x := &evaluation{Program: p, clock: NewClock(ctx), cancel: topdown.NewCancel(), general: true, careful: true, input: dict{entries: map[string]value{}}}
 	if o, ok := input.(ast.Object); ok {
 		o.Foreach(func(k, v *ast.Term) {
 			if name, ok := k.Value.(ast.String); ok {
@@ -110,7 +110,10 @@ func interpreted(ctx context.Context, c cases.TestCase) ([]string, error) {
 			}
 		}
 	}
-	p.Base = NewRules(byRef, below, Analysis{Open: func(any) bool { return true }, Harmless: func(*ast.Rule) bool { return false }})
+	p.Base = NewRules(byRef, below)
+	if err := p.Base.Prepare(x.clock, Analysis{Open: func(any) bool { return true }, Harmless: func(*ast.Rule) bool { return false }}); err != nil {
+		return nil, err
+	}
 	p.Rules, p.Within = p.Base.rulesOf, p.Base.isBelow
 	rewritten, err := compiler.QueryCompiler().Compile(query)
 	if err != nil {

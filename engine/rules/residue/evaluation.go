@@ -1,7 +1,6 @@
 package residue
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,7 +58,7 @@ func newShared() *shared {
 // evaluation is one cell being judged.
 type evaluation struct {
 	*Program
-	ctx    context.Context
+	clock  *Clock
 	cancel topdown.Cancel
 	cell   engine.Cell
 	input  dict
@@ -129,6 +128,9 @@ func done(e *env) (truth, error) {
 // doubt goes on, unsurely, and remembers why.
 func (x *evaluation) doubt(e *env, limit engine.Limit, k found) (truth, error) {
 	limit = x.located(limit)
+	if err := x.clock.Spend(1 + len(x.doubts)/8); err != nil {
+		return no, err
+	}
 	if !slices.Contains(x.doubts, limit) {
 		x.doubts = append(x.doubts, limit)
 	}
@@ -178,6 +180,9 @@ func (x *evaluation) mayFail(e *env, limit engine.Limit, k foundValue) (truth, e
 func (x *evaluation) anyOf(n int, alternative func(i int) (truth, error)) (truth, error) {
 	answer := no
 	for i := range n {
+		if err := x.clock.Spend(1); err != nil {
+			return no, err
+		}
 		t, err := alternative(i)
 		if err != nil {
 			return no, err
@@ -200,8 +205,8 @@ func (x *evaluation) expr(expr *ast.Expr, e *env, k found) (truth, error) {
 	if x.steps++; x.steps > maxSteps {
 		return no, errSteps
 	}
-	if x.steps%1024 == 0 && x.ctx.Err() != nil {
-		return no, x.ctx.Err()
+	if err := x.clock.Spend(2); err != nil {
+		return no, err
 	}
 	if expr.Loc() != nil {
 		x.at = expr.Loc()
@@ -282,31 +287,35 @@ func sure(e *env) *env {
 // every holds if its body holds for all members of the domain.
 func (x *evaluation) every(ev *ast.Every, loc *ast.Location, e *env, k found) (truth, error) {
 	return x.term(ev.Domain, e, func(domain value, e *env) (truth, error) {
-		keys, elems, open, ok := elements(domain)
+		m, ok := x.members(domain)
+		n := m.n
 		limit := limitAt(loc, "`every` ranges over values that are not known")
 		kind := memberKind(domain)
 		if without(domain) {
-			open, limit, kind = true, endless(loc), aText
+			m.open, limit, kind = true, endless(loc), aText
 		}
 		if o, isOpaque := domain.(opaque); isOpaque {
-			open, ok, limit, kind = true, true, o.limit, memberOf(o.kind)
+			m.open, ok, limit, kind = true, true, o.limit, memberOf(o.kind)
 		}
 		if !ok {
 			return no, nil
 		}
-		if open {
+		if m.open {
 			// What the members are that are not known is one more member's matter.
-			unknown := opaque{limit: limit, kind: kind}
-			keys, elems = append(slices.Clone(keys), opaque{limit: limit}), append(slices.Clone(elems), unknown)
+			n++
 		}
 		all := yes
-		for i := range elems {
-			last := open && i == len(elems)-1
+		for i := range n {
+			last := i == m.n
 			if last && !x.careful {
 				all = min(all, maybe)
 				break
 			}
-			t, err := x.everyMember(ev, keys[i], elems[i], e)
+			var key, elem value = opaque{limit: limit}, opaque{limit: limit, kind: kind}
+			if !last {
+				key, elem = m.at(i)
+			}
+			t, err := x.everyMember(ev, key, elem, e)
 			if last {
 				// There may be no such member.
 				t = maybe
@@ -369,7 +378,7 @@ func (x *evaluation) term(t *ast.Term, e *env, k foundValue) (truth, error) {
 	case *ast.Array:
 		return x.terms(slice(v), e, func(vs []value, e *env) (truth, error) { return k(collect(vs, false), e) })
 	case ast.Set:
-		return x.terms(v.Slice(), e, func(vs []value, e *env) (truth, error) { return k(collect(vs, true), e) })
+		return x.terms(v.Slice(), e, func(vs []value, e *env) (truth, error) { return k(x.collect(vs, true), e) })
 	case ast.Object:
 		return x.object(v, t.Loc(), e, k)
 	case *ast.ArrayComprehension:
@@ -429,6 +438,14 @@ func (x *evaluation) plain(ts []*ast.Term, e *env) ([]value, bool) {
 		}
 	}
 	return vs, true
+}
+
+// collect is the function of that name, if there is time for it.
+func (x *evaluation) collect(vs []value, set bool) value {
+	if x.clock.afford(3*len(vs)) != nil {
+		return opaque{}
+	}
+	return collect(vs, set)
 }
 
 // collect makes a collection of values, an ordinary one if all are known.
@@ -499,7 +516,7 @@ func (x *evaluation) comprehension(b ast.Body, t *ast.Term, set bool, loc *ast.L
 	if open {
 		return k(opaque{limit: limitAt(loc, "a comprehension over values that are not known")}, e)
 	}
-	return k(collect(vs, set), e)
+	return k(x.collect(vs, set), e)
 }
 
 // objectComprehension collects keys and values over all ways to satisfy a body. Two
@@ -553,9 +570,10 @@ func (x *evaluation) built(b *objectBuilder, loc *ast.Location, e *env, k foundV
 		}
 	}
 	d, whole := dict{entries: map[string]value{}}, ast.NewObject()
+	ordinary := allOrdinary(b.keys, b.values)
 	for i, key := range b.keys {
 		name, isText := asString(key)
-		if b.open || !isText && !allOrdinary(b.keys, b.values) {
+		if b.open || !isText && !ordinary {
 			limit := x.located(limitAt(loc, "which keys an object has is not known"))
 			return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
 		}
@@ -564,7 +582,7 @@ func (x *evaluation) built(b *objectBuilder, loc *ast.Location, e *env, k foundV
 			whole.Insert(ast.NewTerm(key.(known).Value), ast.NewTerm(v.Value))
 		}
 	}
-	if allOrdinary(b.keys, b.values) {
+	if ordinary {
 		return k(known{whole}, e)
 	}
 	return k(d, e)

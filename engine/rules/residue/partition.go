@@ -25,7 +25,7 @@ var errCells = errors.New("the rules tell too many cases apart for a complete po
 // Partition judges every request that the routes have room for. Without routes,
 // every path is one.
 func Partition(ctx context.Context, p *Program, routes []tenants.Route) ([]engine.Cell, []engine.Limit, error) {
-	pt := &partition{ctx: ctx, program: p, routes: newRouting(routes), numbers: map[engine.Limit]int{}, cancel: topdown.NewCancel()}
+	pt := &partition{clock: NewClock(ctx), program: p, routes: newRouting(routes), numbers: map[engine.Limit]int{}, cancel: topdown.NewCancel()}
 	if p.special == nil {
 		p.special = &special{asWritten(p.Allow), asWritten(p.Deny)}
 	}
@@ -44,7 +44,7 @@ func Partition(ctx context.Context, p *Program, routes []tenants.Route) ([]engin
 }
 
 type partition struct {
-	ctx     context.Context
+	clock   *Clock
 	program *Program
 	routes  routing
 	cells   []engine.Cell
@@ -65,11 +65,14 @@ func (p *partition) judge(start engine.Cell) error {
 	work := append(p.work[:0], start)
 	defer func() { p.work = work }()
 	for len(work) > 0 {
+		if err := p.clock.Look(); err != nil {
+			return err
+		}
 		c := work[len(work)-1]
 		work = work[:len(work)-1]
 		full := len(p.cells)+len(work) >= MaxCells || p.steps >= MaxWork
 		overlap := p.overlap(c)
-		if s := overlap; s != nil && !full {
+		if s := overlap; s != nil && !full && p.clock.err == nil {
 			work = append(work, p.divide(c, s)...)
 			continue
 		}
@@ -81,9 +84,13 @@ func (p *partition) judge(start engine.Cell) error {
 			err = p.evaluate(&c)
 			p.steps += p.x.steps
 		}
+		// What was cut short may have any answer.
+		if p.clock.err != nil {
+			return p.clock.err
+		}
 		var s *split
 		switch {
-		case errors.As(err, &s) && !full:
+		case errors.As(err, &s) && len(p.cells)+len(work)+len(s.words) < MaxCells:
 			work = append(work, p.divide(c, s)...)
 			continue
 		case errors.As(err, &s):
@@ -104,7 +111,7 @@ func (p *partition) judge(start engine.Cell) error {
 // same for all of the cell.
 func (p *partition) evaluate(c *engine.Cell) error {
 	c.Allowed, c.Limits = false, nil
-	p.x = evaluation{Program: p.program, ctx: p.ctx, cancel: p.cancel, cell: *c, careful: p.program.Fallible}
+	p.x = evaluation{Program: p.program, clock: p.clock, cancel: p.cancel, cell: *c, careful: p.program.Fallible}
 	x := &p.x
 	allow, err := x.hold(&p.program.special.allow)
 	if err != nil {
@@ -196,6 +203,10 @@ func startingCells(k engine.Known, routes []tenants.Route) []engine.Cell {
 		routes = []tenants.Route{{Method: tenants.AnyMethod, Path: tenants.DefaultRoute}}
 	}
 	cells := make([]engine.Cell, 0, len(routes))
+	taken := make(map[tenants.Route]bool, len(routes))
+	for _, r := range routes {
+		taken[r] = true
+	}
 	for _, r := range routes {
 		if known && k.Route && k.Input.Route != "" && r.Path != k.Input.Route ||
 			known && k.RouteMethod != "" && r.Method != k.RouteMethod {
@@ -203,7 +214,7 @@ func startingCells(k engine.Known, routes []tenants.Route) []engine.Cell {
 		}
 		methods := []string{r.Method}
 		if r.Method == tenants.AnyMethod {
-			methods = methodsOf(r, routes)
+			methods = methodsOf(r, taken)
 		}
 		for _, m := range methods {
 			if !k.Method || m == k.Input.Method {
@@ -216,9 +227,9 @@ func startingCells(k engine.Known, routes []tenants.Route) []engine.Cell {
 
 // methodsOf is what ANY means on a route: the methods without a route of their own
 // at the same template.
-func methodsOf(any tenants.Route, routes []tenants.Route) []string {
+func methodsOf(any tenants.Route, taken map[tenants.Route]bool) []string {
 	return slices.DeleteFunc(tenants.Methods(), func(m string) bool {
-		return slices.Contains(routes, tenants.Route{Method: m, Path: any.Path})
+		return taken[tenants.Route{Method: m, Path: any.Path}]
 	})
 }
 

@@ -1,13 +1,14 @@
 package residue
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // Rules are a policy's rules, prepared for being interpreted: what can be known of
-// them without a caller is found out once. They are immutable and for many
+// them without a caller is found out once. Once prepared they are immutable and for many
 // goroutines.
 type Rules struct {
 	byRef map[string][]*ast.Rule
@@ -18,34 +19,56 @@ type Rules struct {
 	targets   map[*ast.Term]target
 	operators map[*ast.Term]operator
 	exprs     map[*ast.Expr]exprInfo
-	harmless  map[*ast.Rule]bool
+	// harmless tells that nothing in a rule can fail.
+	harmless func(*ast.Rule) bool
+	// waiting are the references whose rules are not prepared yet, but for the last one's
+	// first rules, as many as next.
+	waiting []string
+	next    int
 }
 
-// Analysis answers what the package that compiles a policy knows of it.
+// Analysis answers what the package that compiles a policy knows of it. It may answer
+// anything once the clock of Prepare has run out.
 type Analysis struct {
 	// Open tells whether a rule or an expression refers to what a cache key leaves
 	// open, directly or through other rules.
 	Open func(node any) bool
-	// Harmless tells that nothing in a rule can fail, whatever its arguments are.
+	// Harmless tells that nothing in a rule can fail, whatever its arguments are. It is
+	// asked again for rules that are prepared, by many goroutines.
 	Harmless func(*ast.Rule) bool
 }
 
-// NewRules prepares compiled rules, filed under their references up to the first
-// variable. below are the references that have rules below them.
-func NewRules(byRef map[string][]*ast.Rule, below map[string]bool, a Analysis) *Rules {
-	r := &Rules{
+// NewRules takes compiled rules, filed under their references up to the first variable.
+// below are the references that have rules below them. The rules are to be prepared
+// before they are used.
+func NewRules(byRef map[string][]*ast.Rule, below map[string]bool) *Rules {
+	return &Rules{
 		byRef: byRef, below: below, constant: map[string]bool{},
 		targets: map[*ast.Term]target{}, operators: map[*ast.Term]operator{},
-		exprs: map[*ast.Expr]exprInfo{}, harmless: map[*ast.Rule]bool{},
+		exprs: map[*ast.Expr]exprInfo{}, waiting: slices.Collect(maps.Keys(byRef)),
 	}
-	for ref, rules := range byRef {
-		r.constant[ref] = !slices.ContainsFunc(rules, func(rule *ast.Rule) bool { return a.Open(rule) })
-		for _, rule := range rules {
-			r.harmless[rule] = a.Harmless(rule)
+}
+
+// Prepare prepares the rules, or as many of them as there is time for; the next call goes
+// on from there. The error is the clock's. It is for one goroutine at a time.
+func (r *Rules) Prepare(c *Clock, a Analysis) error {
+	r.harmless = a.Harmless
+	for len(r.waiting) > 0 {
+		last := len(r.waiting) - 1
+		ref := r.waiting[last]
+		r.constant[ref] = !slices.ContainsFunc(r.byRef[ref], func(rule *ast.Rule) bool { return a.Open(rule) })
+		for _, rule := range r.byRef[ref][r.next:] {
+			a.Harmless(rule)
 			r.prepare(rule, a)
+			// What was answered when the time was up is asked again.
+			if err := c.Look(); err != nil {
+				return err
+			}
+			r.next++
 		}
+		r.waiting, r.next = r.waiting[:last], 0
 	}
-	return r
+	return nil
 }
 
 func (r *Rules) prepare(rule *ast.Rule, a Analysis) {

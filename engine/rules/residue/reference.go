@@ -173,14 +173,15 @@ func (x *evaluation) iterate(v value, name ast.Var, path []*ast.Term, loc *ast.L
 		index, member := opaque{limit: x.located(endless(loc))}, opaque{limit: x.located(endless(loc)), kind: aText}
 		return x.doubt(e.bind(name, index), index.limit, func(e *env) (truth, error) { return x.walk(member, path, loc, e, k) })
 	}
-	keys, elems, open, ok := elements(v)
+	m, ok := x.members(v)
 	if !ok {
 		return no, nil
 	}
-	answer, err := x.anyOf(len(elems), func(i int) (truth, error) {
-		return x.walk(elems[i], path, loc, e.bind(name, keys[i]), k)
+	answer, err := x.anyOf(m.n, func(i int) (truth, error) {
+		key, elem := m.at(i)
+		return x.walk(elem, path, loc, e.bind(name, key), k)
 	})
-	if err != nil || answer == yes && !x.careful || !open {
+	if err != nil || answer == yes && !x.careful || !m.open {
 		return answer, err
 	}
 	unknown := opaque{limit: x.located(openLimit(v, loc)), kind: memberKind(v)}
@@ -211,19 +212,27 @@ func (x *evaluation) index(v, key value, loc *ast.Location, e *env, k foundValue
 		}
 	}
 	// A key that is not known is any of the collection's keys that it may equal.
-	keys, elems, open, ok := elements(v)
+	if t, isText := key.(text); isText && isFree(t) && size(v) > MaxCells {
+		return no, errCells
+	}
+	m, ok := x.members(v)
 	if !ok {
 		return no, nil
 	}
 	if t, isText := key.(text); isText {
-		if err := x.splitByWords(t, keys); err != nil {
+		err := x.splitByWords(t, m.n, func(i int) value {
+			at, _ := m.at(i)
+			return at
+		})
+		if err != nil {
 			return no, err
 		}
 	}
-	answer, err := x.anyOf(len(elems), func(i int) (truth, error) {
-		return x.same(keys[i], key, loc, e, func(e *env) (truth, error) { return k(elems[i], e) })
+	answer, err := x.anyOf(m.n, func(i int) (truth, error) {
+		at, elem := m.at(i)
+		return x.same(at, key, loc, e, func(e *env) (truth, error) { return k(elem, e) })
 	})
-	if err != nil || answer == yes && !x.careful || !open {
+	if err != nil || answer == yes && !x.careful || !m.open {
 		return answer, err
 	}
 	unknown := opaque{limit: x.located(openLimit(v, loc)), kind: memberKind(v)}

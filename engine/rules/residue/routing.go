@@ -91,6 +91,9 @@ func (p *partition) rivals(c engine.Cell, f func(template []string) bool) bool {
 	own, above := p.routes.templates[c.Route], p.isAbove(c)
 	among := func(routes []routed) bool {
 		for _, r := range routes {
+			if p.clock.Spend(1) != nil {
+				return false
+			}
 			if r.Path != c.Route && (r.Method == c.Method || r.Method == tenants.AnyMethod) &&
 				(moreSpecific(r.template, own) || above && !isGreedy(r.Path)) && f(r.template) {
 				return true

@@ -52,18 +52,26 @@ func (p *Program) Specialise(ctx context.Context, allow, deny []string, routes b
 	x, stop := p.general(ctx)
 	defer stop()
 	s := &specialiser{x: x, watch: watch, routes: routes}
+	var special special
 	allowed, err := s.specialise(allow)
 	if err == nil {
-		var denied []way
-		if denied, err = s.specialise(deny); err == nil {
-			p.special = &special{newWays(allowed), newWays(denied)}
-			return true, nil
-		}
+		special.allow, err = newWays(allowed, x.clock)
 	}
-	if errors.Is(err, errUnfit) {
-		err = nil
+	if err == nil {
+		allowed, err = s.specialise(deny)
 	}
-	return false, err
+	if err == nil {
+		special.deny, err = newWays(allowed, x.clock)
+	}
+	switch {
+	case x.clock.err != nil:
+		return false, x.clock.err
+	case err != nil && !errors.Is(err, errUnfit):
+		return false, err
+	case err == nil:
+		p.special = &special
+	}
+	return err == nil, nil
 }
 
 // general is an evaluation of what is the same for every cell.
@@ -71,7 +79,7 @@ func (p *Program) general(ctx context.Context) (x *evaluation, stop func() bool)
 	if p.shared == nil {
 		p.shared = newShared()
 	}
-	x = &evaluation{Program: p, ctx: ctx, cancel: topdown.NewCancel(), general: true, careful: true}
+	x = &evaluation{Program: p, clock: NewClock(ctx), cancel: topdown.NewCancel(), general: true, careful: true}
 	x.input = dict{entries: map[string]value{}}
 	for name, v := range p.Input {
 		x.input.entries[name] = known{v}
@@ -94,8 +102,8 @@ func (p *Program) Determined(ctx context.Context, rules []*ast.Rule) (*Why, erro
 	defer stop()
 	_, err := x.rules(rules, nil, rules[0].Loc(), nil, func(value, *env) (truth, error) { return no, nil })
 	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
+	case x.clock.Look() != nil:
+		return nil, x.clock.err
 	case x.failure != nil:
 		return &Why{Limit: *x.failure, Fails: true}, nil
 	case errors.Is(err, errOpen):
@@ -152,7 +160,7 @@ func onlyElements(rules []*ast.Rule) bool {
 }
 
 func (s *specialiser) begin(r *ast.Rule, e *env) state {
-	return state{env: e, careful: !s.x.Base.harmless[r]}
+	return state{env: e, careful: !s.x.Base.harmless(r)}
 }
 
 func (s *specialiser) finish(w way) error {
@@ -167,6 +175,9 @@ func (s *specialiser) finish(w way) error {
 func (s *specialiser) body(b ast.Body, st state, w way, k func(way) error) error {
 	if s.work++; s.work > maxWork {
 		return errUnfit
+	}
+	if err := s.x.clock.Spend(2); err != nil {
+		return err
 	}
 	if len(b) == 0 {
 		if st.open {
@@ -267,7 +278,7 @@ func (s *specialiser) values(t *ast.Term, e *env) (vs []value, envs []*env, err 
 // settled refuses an evaluation that left a doubt or a failure behind.
 func (s *specialiser) settled(err error) error {
 	switch {
-	case len(s.x.doubts) > 0, s.x.failure != nil, err != nil && !errors.Is(err, errOpen) && s.x.ctx.Err() == nil:
+	case len(s.x.doubts) > 0, s.x.failure != nil, err != nil && !errors.Is(err, errOpen) && s.x.clock.err == nil:
 		return errUnfit
 	default:
 		return err
@@ -395,12 +406,16 @@ func (s *specialiser) test(expr *ast.Expr, e *env) ([]tested, bool, error) {
 		if !isKnown {
 			return nil, false, nil
 		}
-		elems := []value{k}
+		m := members{n: 1, at: func(int) (key, elem value) { return k, k }}
 		if name == "internal.member_2" {
-			_, elems, _, _ = elements(k)
+			m, _ = s.x.members(k)
 		}
 		t := test{route: route, negated: expr.Negated != (name == "neq")}
-		for _, elem := range elems {
+		for i := range m.n {
+			if err := s.x.clock.Spend(1); err != nil {
+				return nil, false, err
+			}
+			_, elem := m.at(i)
 			if text, ok := asString(elem); ok {
 				t.values = append(t.values, text)
 			}

@@ -99,6 +99,9 @@ func (x *evaluation) is(c component, w string) truth {
 		return fromBool(c.word == w)
 	}
 	seg := x.cell.Segments[c.free]
+	if x.clock.Spend((len(seg.Not)+len(seg.Like)+len(seg.NotLike))/8) != nil {
+		return maybe
+	}
 	switch {
 	case !seg.Has(w) || strings.Contains(w, "/"):
 		return no

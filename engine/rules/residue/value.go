@@ -98,44 +98,90 @@ func truthy(v value) bool {
 	return !ok || k.Compare(ast.Boolean(false)) != 0
 }
 
+// members are those of a collection. They are made when they are asked for: a table may
+// have very many, and the time may be up before.
+type members struct {
+	n  int
+	at func(i int) (key, elem value)
+	// open tells that there may be others.
+	open bool
+}
+
+// members returns those of a collection; false for what is none, and if there is no time
+// to sort it.
+func (x *evaluation) members(v value) (members, bool) {
+	if !isArray(v) && x.clock.afford(10*size(v)) != nil {
+		return members{}, false
+	}
+	return membersOf(v)
+}
+
+func isArray(v value) bool {
+	k, ok := v.(known)
+	if ok {
+		_, ok = k.Value.(*ast.Array)
+	}
+	return ok
+}
+
+// size is how many members a known collection has.
+func size(v value) int {
+	if k, ok := v.(known); ok {
+		switch c := k.Value.(type) {
+		case *ast.Array:
+			return c.Len()
+		case ast.Set:
+			return c.Len()
+		case ast.Object:
+			return c.Len()
+		}
+	}
+	return 0
+}
+
 // elements returns the members of a collection and their keys. The last result is
 // false for what is no collection.
 func elements(v value) (keys, elems []value, open, ok bool) {
+	m, ok := membersOf(v)
+	for i := range m.n {
+		key, elem := m.at(i)
+		keys, elems = append(keys, key), append(elems, elem)
+	}
+	return keys, elems, m.open, ok
+}
+
+func membersOf(v value) (members, bool) {
 	switch v := v.(type) {
 	case known:
 		switch c := v.Value.(type) {
 		case *ast.Array:
-			for i := range c.Len() {
-				keys = append(keys, known{ast.Number(itoa(i))})
-				elems = append(elems, known{c.Elem(i).Value})
-			}
-			return keys, elems, false, true
+			return members{n: c.Len(), at: func(i int) (key, elem value) {
+				return known{ast.Number(itoa(i))}, known{c.Elem(i).Value}
+			}}, true
 		case ast.Set:
-			for _, t := range c.Slice() {
-				elems = append(elems, known{t.Value})
-			}
-			return elems, elems, false, true
+			terms := c.Slice()
+			return members{n: len(terms), at: func(i int) (key, elem value) {
+				elem = known{terms[i].Value}
+				return elem, elem
+			}}, true
 		case ast.Object:
-			c.Foreach(func(k, e *ast.Term) {
-				keys = append(keys, known{k.Value})
-				elems = append(elems, known{e.Value})
-			})
-			return keys, elems, false, true
+			keys := c.Keys()
+			return members{n: len(keys), at: func(i int) (key, elem value) {
+				return known{keys[i].Value}, known{c.Get(keys[i]).Value}
+			}}, true
 		}
 	case list:
-		if v.set {
-			return v.elems, v.elems, v.open, true
-		}
-		for i := range v.elems {
-			keys = append(keys, known{ast.Number(itoa(i))})
-		}
-		return keys, v.elems, v.open, true
+		return members{n: len(v.elems), open: v.open, at: func(i int) (key, elem value) {
+			if v.set {
+				return v.elems[i], v.elems[i]
+			}
+			return known{ast.Number(itoa(i))}, v.elems[i]
+		}}, true
 	case dict:
-		for _, k := range slices.Sorted(maps.Keys(v.entries)) {
-			keys = append(keys, known{ast.String(k)})
-			elems = append(elems, v.entries[k])
-		}
-		return keys, elems, v.open, true
+		keys := slices.Sorted(maps.Keys(v.entries))
+		return members{n: len(keys), open: v.open, at: func(i int) (key, elem value) {
+			return known{ast.String(keys[i])}, v.entries[keys[i]]
+		}}, true
 	}
-	return nil, nil, false, false
+	return members{}, false
 }

@@ -43,7 +43,7 @@ type ways struct {
 	anywhere []int
 }
 
-func newWays(list []way) ways {
+func newWays(list []way, c *Clock) (ways, error) {
 	w := ways{list: list, byRoute: map[string][]int{}}
 	for i, way := range list {
 		t := slices.IndexFunc(way.tests, func(t test) bool { return t.route && !t.negated })
@@ -51,13 +51,16 @@ func newWays(list []way) ways {
 			w.anywhere = append(w.anywhere, i)
 			continue
 		}
+		if err := c.afford(len(way.tests[t].values)); err != nil {
+			return ways{}, err
+		}
 		for _, route := range way.tests[t].values {
 			if at := w.byRoute[route]; len(at) == 0 || at[len(at)-1] != i {
 				w.byRoute[route] = append(at, i)
 			}
 		}
 	}
-	return w
+	return w, nil
 }
 
 // asWritten are queries of which nothing is known but what they say.
@@ -66,7 +69,11 @@ func asWritten(bodies []ast.Body) ways {
 	for i, b := range bodies {
 		list[i].frames = []frame{{body: b}}
 	}
-	return newWays(list)
+	w := ways{list: list}
+	for i := range list {
+		w.anywhere = append(w.anywhere, i)
+	}
+	return w
 }
 
 // hold tells whether any way is open to the cell.
@@ -83,6 +90,9 @@ func (x *evaluation) hold(w *ways) (truth, error) {
 // holds tells whether a way is open to a cell.
 func (x *evaluation) holds(w *way) (truth, error) {
 	for _, t := range w.tests {
+		if err := x.clock.Spend(len(t.values) / 8); err != nil {
+			return no, err
+		}
 		if !t.holds(x.cell.Method, x.cell.Route) {
 			return no, nil
 		}
