@@ -81,6 +81,10 @@ func TestCover(t *testing.T) {
 		{name: "what IAM cannot tell apart, with a request", cells: []string{"+GET /a/{}", "-GET /a/{}/{}", "+GET /a/{}/{}/c"}, at: "GET /a/7/8/c",
 			want: []string{"GET/a/*/*/c"}, narrowed: []string{reasonCrossing}},
 		{name: "too long", cells: []string{"+GET /" + strings.Repeat("x", 500)}, want: []string{"!*"}, narrowed: []string{reasonTooLong}},
+		{name: "a denied word that is too long", cells: []string{"-GET /x/" + strings.Repeat("x", 600), "+GET /x/{!" + strings.Repeat("x", 600) + "}", "+GET /y/{}"},
+			want: []string{"GET/y/*"}, narrowed: []string{reasonTooLong}},
+		{name: "a denied word that is too long beside others", cells: []string{"-GET /x/" + strings.Repeat("x", 600), "+GET /x/{y-*}", "+GET /x/{*-z}"},
+			want: []string{"GET/x/y-*", "GET/x/*-z"}, narrowed: nil},
 		{name: "too large", cells: []string{"+GET /a/{}", "+GET /b/{}", "-GET /c/{}", "+GET /d/{}"}, at: "GET /d/7", size: 1280,
 			want: []string{"GET/d/*"}, narrowed: []string{reasonSize, reasonSize}},
 	}

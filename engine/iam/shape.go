@@ -45,6 +45,15 @@ func denial(c engine.Cell) string {
 	return finish(parts, c)
 }
 
+// shorten makes a pattern that is longer than there is room for a shorter one, which
+// matches more.
+func shorten(pattern string, room int) string {
+	if len(pattern) <= room {
+		return pattern
+	}
+	return strings.TrimRight(pattern[:room-1], "*") + "*"
+}
+
 // onlyAffix returns the form of a segment that has exactly one.
 func onlyAffix(s engine.Segment) (engine.Affix, bool) {
 	if s.Fixed || len(s.Like) != 1 {
@@ -102,72 +111,27 @@ func plainByte(b byte) bool {
 	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || strings.IndexByte("-._~:@", b) >= 0
 }
 
-// blur puts a wildcard for each run of characters that have several spellings.
+// mostRuns is how many runs of characters blur tells apart: each makes a pattern dearer to
+// compare.
+const mostRuns = 8
+
+// blur puts a wildcard for each run of characters that have several spellings, and one
+// for all that is behind the first few of them.
 func blur(word string) string {
 	var b strings.Builder
-	run := false
+	run, runs := false, 0
 	for i := range len(word) {
 		if plainByte(word[i]) {
 			b.WriteByte(word[i])
 		} else if !run {
 			b.WriteByte('*')
+			if runs++; runs == mostRuns {
+				break
+			}
 		}
 		run = !plainByte(word[i])
 	}
 	return b.String()
-}
-
-// patterns returns the patterns of cells without those that others include.
-func patterns(cells []engine.Cell) []string {
-	var ps []string
-	for _, c := range cells {
-		if p, ok := pattern(c); ok {
-			ps = append(ps, p)
-		}
-	}
-	return minimal(ps)
-}
-
-// minimal leaves out the patterns that others include. Only one with a wildcard
-// can include another, and only one of the same method.
-func minimal(ps []string) []string {
-	seen := make(map[string]bool, len(ps))
-	wild := map[string][]string{}
-	var unique []string
-	for _, p := range ps {
-		if !seen[p] {
-			seen[p] = true
-			unique = append(unique, p)
-			if strings.Contains(p, "*") {
-				wild[methodOf(p)] = append(wild[methodOf(p)], p)
-			}
-		}
-	}
-	return slices.DeleteFunc(unique, func(p string) bool {
-		word := symbolic(p)
-		return slices.ContainsFunc(wild[methodOf(p)], func(q string) bool { return q != p && Match(q, word) })
-	})
-}
-
-func methodOf(pattern string) string {
-	method, _, _ := strings.Cut(pattern, "/")
-	return method
-}
-
-// comparisons is about how many patterns minimal compares for cells.
-func comparisons(cells []engine.Cell) int {
-	all, wild := map[string]int{}, map[string]int{}
-	for _, c := range cells {
-		all[c.Method]++
-		if c.Rest || slices.ContainsFunc(c.Segments, func(s engine.Segment) bool { return !s.Fixed }) {
-			wild[c.Method]++
-		}
-	}
-	n := 0
-	for method := range all {
-		n += all[method] * wild[method]
-	}
-	return n
 }
 
 // free stands for any text in a symbolic word: no pattern has it, so only a
@@ -177,8 +141,8 @@ const free = "\uE000"
 // symbolic is one word for all that a pattern matches.
 func symbolic(pattern string) string { return strings.ReplaceAll(pattern, "*", free) }
 
-// containsCell tells whether a pattern matches all of a cell's paths.
-func containsCell(pattern string, c engine.Cell) bool {
+// symbolOf is one word for all of a cell's paths.
+func symbolOf(c engine.Cell) string {
 	parts := []string{c.Method}
 	for _, s := range c.Segments {
 		switch a, one := onlyAffix(s); {
@@ -196,12 +160,13 @@ func containsCell(pattern string, c engine.Cell) bool {
 	if len(parts) == 1 {
 		parts = append(parts, "")
 	}
-	return Match(pattern, strings.Join(parts, "/"))
+	return strings.Join(parts, "/")
 }
 
 // reaches tells whether a pattern matches any of a cell's paths. It may say yes
-// where the answer is no, never the other way.
-func reaches(pattern string, c engine.Cell) bool {
+// where the answer is no, never the other way. It adds what it took to work.
+func reaches(pattern string, c engine.Cell, work *int) bool {
+	*work += 10
 	if !alike(pattern, c) {
 		return false
 	}
@@ -212,9 +177,10 @@ func reaches(pattern string, c engine.Cell) bool {
 	// starts are the places in the pattern where the next segment can begin.
 	starts := []int{0}
 	for i, segment := range c.Segments {
+		*work += 5 * len(starts)
 		var ends []int
 		for _, start := range starts {
-			for _, e := range wordEnds(path[start:], segment) {
+			for _, e := range wordEnds(path[start:], segment, work) {
 				ends = include(ends, start+e)
 			}
 		}
@@ -289,11 +255,12 @@ func slashEnds(p string) []int {
 
 // wordEnds are the places in a pattern where a word of a segment's set can have
 // ended. A wildcard at the place may still go on.
-func wordEnds(p string, s engine.Segment) []int {
+func wordEnds(p string, s engine.Segment, work *int) []int {
 	var ends []int
 	for e := 0; e <= len(p); e++ {
 		atWild := e < len(p) && p[e] == '*'
 		if e == len(p) || p[e] == '/' || atWild || e > 0 && p[e-1] == '*' {
+			*work += 5 + (e+len(s.Literal))/16 + len(s.Like) + len(s.NotLike) + len(s.Not)/4
 			if wordFits(p[:e], atWild, s) {
 				ends = append(ends, e)
 			}
