@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"slices"
+
+	"regent/tenants"
 )
 
 // cached tells whether API Gateway may replay the reply to other requests.
@@ -63,7 +65,7 @@ func (w *work) remembered(ctx context.Context, policy Policy, known Known) (comp
 	if c, ok := w.memo.get(key); ok {
 		return c, nil
 	}
-	perms, err := policy.Permissions(ctx, known, w.api.Routes, w.now)
+	perms, err := policy.Permissions(ctx, known, w.routes(), w.now)
 	if err != nil {
 		return complete{}, err
 	}
@@ -93,4 +95,13 @@ func logged(limits []Limit) []Limit {
 		return nil
 	}
 	return slices.Clone(limits[:min(len(limits), maxIncomplete)])
+}
+
+// routes are the API's routes, as far as rules can know of them: TOKEN events do not say
+// which one was taken.
+func (w *work) routes() []tenants.Route {
+	if w.req.Shape == ShapeToken {
+		return nil
+	}
+	return w.api.Routes
 }

@@ -625,7 +625,7 @@ func (w world) randomInput(rng *rand.Rand, routes []tenants.Route) (engine.Input
 		in.Segments = []string{}
 	}
 	if len(routes) == 0 {
-		in.Route = pick(rng, []string{"/orders/{id}", "/{proxy+}"})
+		in.Route = pick(rng, []string{"/orders/{id}", "/{proxy+}", ""})
 		return in, true
 	}
 	var ok bool

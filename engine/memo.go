@@ -19,7 +19,7 @@ func (w *work) memoKey(known Known) ([sha256.Size]byte, error) {
 	k := keyText(make([]byte, 0, 2048))
 	k.texts(string(w.platform), string(w.tenant.Revision), partition(w.req.ARN))
 	k.bool(w.api.Simple)
-	k.routes(w.api.Routes)
+	k.routes(w.routes())
 	if err := k.known(known); err != nil {
 		return [sha256.Size]byte{}, err
 	}

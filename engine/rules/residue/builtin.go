@@ -263,7 +263,7 @@ func (x *evaluation) objectGet(d dict, key, missing value, loc *ast.Location) (v
 	switch v, ok := d.entries[name]; {
 	case ok:
 		return v, yes, nil
-	case !d.open || d.absent != "" && d.absent == name:
+	case !d.mayHave(name):
 		return missing, yes, nil
 	default:
 		o := opaque{limit: x.located(limitAt(loc, fmt.Sprintf("%s.%s is not part of the cache key", d.what, name)))}

@@ -2,6 +2,7 @@ package residue
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -380,6 +381,10 @@ func (x *evaluation) matchObject(p ast.Object, v value, t *ast.Term, e *env, k f
 		return no, nil
 	}
 	patterns := p.Keys()
+	if slices.ContainsFunc(patterns, func(t *ast.Term) bool { return !t.IsGround() }) {
+		limit := limitAt(t.Loc(), "taking an object apart by keys that are variables is not understood here")
+		return x.giveUp(t, e, limit, k)
+	}
 	var next func(i int, e *env) (truth, error)
 	next = func(i int, e *env) (truth, error) {
 		if i == len(patterns) {

@@ -337,16 +337,20 @@ func (x *evaluation) inputOf() dict {
 	} else {
 		in.entries["source_ip"] = opaque{limit: engine.Limit{Reason: "input.source_ip is not part of the cache key"}, kind: aText}
 	}
-	x.addRoute(in, path)
+	x.addRoute(&in, path)
 	return in
 }
 
+// noRoutes is why neither the route nor the parameters are known.
+const noRoutes = "the API's routes are not known: list them in regent.yaml"
+
 // addRoute adds what follows from the route: its template and its parameters.
-func (x *evaluation) addRoute(in dict, path text) {
+func (x *evaluation) addRoute(in *dict, path text) {
 	c := x.cell
 	if c.Route == "" {
-		unknown := opaque{limit: engine.Limit{Reason: "the API's routes are not known: list them in regent.yaml"}}
-		in.entries["route"], in.entries["params"] = unknown, unknown
+		// Requests may have no route at all, but always parameters, if only an empty object.
+		in.open, in.only = true, "route"
+		in.entries["params"] = opaque{limit: engine.Limit{Reason: noRoutes}}
 		return
 	}
 	in.entries["route"] = known{ast.String(c.Route)}

@@ -246,6 +246,11 @@ func (x *evaluation) indexList(l list, key value, loc *ast.Location, e *env, k f
 		limit := limitAt(loc, "a position in an array that is not written as a whole number is not understood here")
 		return x.doubt(e, limit, func(e *env) (truth, error) { return k(opaque{limit: limit}, e) })
 	}
+	if _, isLength := key.(length); isLength {
+		return x.orDoubt(x.lengthen(), e, endless(loc), func(e *env) (truth, error) {
+			return k(opaque{limit: endless(loc)}, e)
+		})
+	}
 	n, ok := asInt(key)
 	if !ok || n < 0 {
 		return no, nil
@@ -265,10 +270,13 @@ func (x *evaluation) indexDict(d dict, name string, loc *ast.Location, e *env, k
 	if v, ok := d.entries[name]; ok {
 		return k(v, e)
 	}
-	if !d.open || (d.absent != "" && d.absent == name) {
+	if !d.mayHave(name) {
 		return no, nil
 	}
 	unknown := opaque{limit: limitAt(loc, fmt.Sprintf("%s.%s is not part of the cache key", d.what, name)), kind: d.member}
+	if d.only != "" {
+		unknown.limit = limitAt(loc, noRoutes)
+	}
 	return x.doubt(e, unknown.limit, func(e *env) (truth, error) { return k(unknown, e) })
 }
 

@@ -45,9 +45,16 @@ type dict struct {
 	// value, or none.
 	open   bool
 	absent string
+	// only is the one name that an open dict may have beside its entries; empty for any.
+	only string
 	// what describes an open dict in a limit, and member the type of its values.
 	what   string
 	member kind
+}
+
+// mayHave tells whether a dict could have a name that is not among its entries.
+func (d dict) mayHave(name string) bool {
+	return d.open && (d.absent == "" || d.absent != name) && (d.only == "" || d.only == name)
 }
 
 // length is the number of a path's segments, which is at least this.
