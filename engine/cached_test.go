@@ -308,3 +308,18 @@ func TestLimitsAreLogged(t *testing.T) {
 		t.Errorf("%q, %+v", got, incomplete)
 	}
 }
+
+// TOKEN events do not say which route was taken, so rules cannot know of any.
+func TestTokensHaveNoRoute(t *testing.T) {
+	t.Parallel()
+	s := newScene()
+	cached(s)
+	s.api.Routes = []tenants.Route{{Method: "GET", Path: "/orders/{id}"}}
+	a := s.authorizer(t)
+	s.ask(t, a)
+	s.req.Shape, s.req.Token = engine.ShapeToken, aliceToken
+	s.ask(t, a)
+	if diff := cmp.Diff([][]tenants.Route{s.api.Routes, nil}, s.routes); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+}

@@ -49,6 +49,7 @@ type scene struct {
 	calls   map[string]int
 	inputs  []engine.Input
 	known   []engine.Known
+	routes  [][]tenants.Route
 	ids     int
 	records []engine.Record
 }
@@ -264,13 +265,13 @@ func (s *scene) Decide(_ context.Context, in engine.Input, _ time.Time) (engine.
 	return s.decision, nil
 }
 
-func (s *scene) Permissions(_ context.Context, known engine.Known, _ []tenants.Route, _ time.Time) (engine.Permissions, error) {
+func (s *scene) Permissions(_ context.Context, known engine.Known, routes []tenants.Route, _ time.Time) (engine.Permissions, error) {
 	if err := s.enter("Permissions"); err != nil {
 		return engine.Permissions{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.known = append(s.known, known)
+	s.known, s.routes = append(s.known, known), append(s.routes, routes)
 	return s.perms, nil
 }
 

@@ -480,9 +480,9 @@ func (c *cover) document() Document {
 // /users/%61dmin would pass as another word than /users/admin. IAM compares
 // spellings; nobody decodes a path before a cached document is applied to it.
 var spellings = []string{
-	"//*", "/./*", "/../*", "/.", "/..", `\*`,
+	"//*", "/./*", "/../*", "/.", "/..", "/.;*", "/..;*", `\*`,
 	"%0?*", "%1?*", "%2a*", "%2A*", "%2d*", "%2D*", "%2e*", "%2E*", "%2f*", "%2F*",
-	"%3?*", "%4?*", "%5?*", "%6?*", "%7?*",
+	"%3?*", "%4?*", "%5?*", "%6?*", "%7?*", "%252?*", "%255?*", "%2500*",
 	"/*/*/*/",
 }
 
