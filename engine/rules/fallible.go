@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/types"
@@ -19,6 +20,8 @@ import (
 type fallible struct {
 	*verdicts
 	vars map[ast.Var]types.Type
+	// long are the variables with texts that can be longer than a request.
+	long map[ast.Var]bool
 	// at is where something was seen that could fail; nil if nothing was.
 	at *ast.Location
 }
@@ -45,7 +48,7 @@ func newVerdicts(rules map[string][]*ast.Rule, below map[string]bool) *verdicts 
 }
 
 func (v *verdicts) fallible() *fallible {
-	return &fallible{verdicts: v, vars: map[ast.Var]types.Type{}}
+	return &fallible{verdicts: v, vars: map[ast.Var]types.Type{}, long: map[ast.Var]bool{}}
 }
 
 // rule tells whether nothing in a rule can fail, whatever its arguments are.
@@ -132,6 +135,7 @@ func (f *fallible) call(ts []*ast.Term, loc *ast.Location) {
 	if name == ast.Equality.Name || name == ast.Assign.Name {
 		f.learn(ts[1], f.typeOf(ts[2]))
 		f.learn(ts[2], f.typeOf(ts[1]))
+		f.equate(ts[1], ts[2])
 		return
 	}
 	b, ok := ast.BuiltinMap[name]
@@ -140,6 +144,10 @@ func (f *fallible) call(ts []*ast.Term, loc *ast.Location) {
 			f.ref(ref, loc)
 		}
 		f.learn(ts[len(ts)-1], types.A)
+		if slices.ContainsFunc(ts[1:], f.isLong) {
+			f.found(loc)
+		}
+		f.lengthen(ts[len(ts)-1])
 		return
 	}
 	n := b.Decl.Arity()
@@ -147,12 +155,84 @@ func (f *fallible) call(ts []*ast.Term, loc *ast.Location) {
 	for i := range n {
 		args[i] = f.typeOf(ts[i+1])
 	}
-	if !harmless(b, ts[1:n+1], args) {
+	if !harmless(b, ts[1:n+1], args) || takesLittle(b.Name) && f.areLong(ts[1:n+1]) {
 		f.found(loc)
 	}
 	if len(ts) > n+1 {
+		if name == "sprintf" || name == "concat" || f.areLong(ts[1:n+1]) {
+			f.lengthen(ts[n+1:]...)
+		}
 		f.learn(ts[n+1], b.Decl.Result())
 	}
+}
+
+// isLong tells whether a term can have more in it than a part of a request has: what
+// was put together, or comes from a rule.
+func (f *fallible) isLong(t *ast.Term) bool {
+	switch v := t.Value.(type) {
+	case ast.Var:
+		return f.long[v]
+	case ast.Ref:
+		head, isVar := v[0].Value.(ast.Var)
+		return !isVar || f.long[head] || f.isRule(v)
+	default:
+		return !ast.IsConstant(v)
+	}
+}
+
+// areLong is isLong of any operand; of a list that is written out, of any element.
+func (f *fallible) areLong(ts []*ast.Term) bool {
+	return slices.ContainsFunc(ts, func(t *ast.Term) bool {
+		a, isArray := t.Value.(*ast.Array)
+		if !isArray {
+			return f.isLong(t)
+		}
+		return a.Until(f.isLong)
+	})
+}
+
+// isRule tells whether a reference leads to rules.
+func (f *fallible) isRule(ref ast.Ref) bool {
+	if !ref.HasPrefix(ast.DefaultRootRef) {
+		return false
+	}
+	for i := 2; i <= len(ref); i++ {
+		if len(f.rules[ref[:i].String()]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// equate notes which variables of an equation have long values. What is taken apart has
+// no longer parts.
+func (f *fallible) equate(a, b *ast.Term) {
+	_, aVar := a.Value.(ast.Var)
+	_, bVar := b.Value.(ast.Var)
+	apart := isVarOrRef(a) || isVarOrRef(b)
+	switch {
+	case f.isLong(a) && (bVar || !apart), f.isLong(b) && (aVar || !apart), isVarOrRef(a) && f.isLong(a), isVarOrRef(b) && f.isLong(b):
+		f.lengthen(a, b)
+	}
+}
+
+func (f *fallible) lengthen(ts ...*ast.Term) {
+	for _, t := range ts {
+		ast.WalkVars(t, func(v ast.Var) bool {
+			f.long[v] = true
+			return false
+		})
+	}
+}
+
+// takesLittle tells whether a function fails on what is several times as long as a
+// request.
+func takesLittle(name string) bool {
+	switch name {
+	case "sprintf", "concat", "regex.match", "glob.match":
+		return true
+	}
+	return false
 }
 
 // inside looks at what a term refers to and encloses.
@@ -384,7 +464,7 @@ func harmless(b *ast.Builtin, args []*ast.Term, of []types.Type) bool {
 		return !isAny && of[0] != types.N && of[0] != types.B
 	case "sprintf":
 		_, isArray := of[1].(*types.Array)
-		return isArray && types.Compare(of[0], types.S) == 0
+		return isArray && isShort(args[0]) && isFew(args[1])
 	case "concat":
 		elem := types.Type(types.A)
 		switch c := of[1].(type) {
@@ -393,7 +473,7 @@ func harmless(b *ast.Builtin, args []*ast.Term, of []types.Type) bool {
 		case *types.Set:
 			elem = c.Of()
 		}
-		return types.Compare(of[0], types.S) == 0 && elem != nil && types.Compare(elem, types.S) == 0
+		return isShort(args[0]) && isFew(args[1]) && elem != nil && types.Compare(elem, types.S) == 0
 	case "array.slice":
 		_, isArray := of[0].(*types.Array)
 		return isArray && isInt(args[1]) && isInt(args[2])
@@ -411,6 +491,36 @@ func harmless(b *ast.Builtin, args []*ast.Term, of []types.Type) bool {
 	default:
 		return false
 	}
+}
+
+// isShort tells whether a term is a text that is short: put between all parts of a
+// request it makes less than the guards allow.
+func isShort(t *ast.Term) bool {
+	s, ok := t.Value.(ast.String)
+	return ok && len(s) <= 256 && !strings.Contains(string(s), "%[")
+}
+
+// isFew tells whether a term has no part of a request more than a few times: it is a part
+// itself, or a few of them.
+func isFew(t *ast.Term) bool {
+	switch v := t.Value.(type) {
+	case *ast.Array:
+		nested := false
+		v.Foreach(func(t *ast.Term) { nested = nested || !ast.IsScalar(t.Value) && !isVarOrRef(t) })
+		return v.Len() <= 4 && !nested
+	case ast.Ref, ast.Var:
+		return true
+	default:
+		return ast.IsConstant(v)
+	}
+}
+
+func isVarOrRef(t *ast.Term) bool {
+	switch t.Value.(type) {
+	case ast.Var, ast.Ref:
+		return true
+	}
+	return false
 }
 
 func all(of []types.Type, want types.Type) bool {

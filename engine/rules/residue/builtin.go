@@ -100,18 +100,27 @@ func harmless(name string, args []value) bool {
 		"is_string", "is_array", "is_set", "is_object", "is_number", "is_boolean", "is_null":
 		return true
 	case "startswith", "endswith", "contains", "lower", "upper", "trim", "trim_left", "trim_right", "trim_prefix", "trim_suffix", "trim_space", "split":
-		return shortTexts(args)
+		for _, a := range args {
+			if !isText(a) || extentOf(a) > mostText {
+				return false
+			}
+		}
+		return true
 	case "glob.match", "regex.match":
 		last := len(args) - 1
 		pattern, ok := allKnown(args[:last])
-		return ok && isText(args[last]) && bytesOf(args[last]) <= maxMatched && GoodPattern(name, pattern)
+		return ok && isText(args[last]) && extentOf(args[last]) <= mostMatched && GoodPattern(name, pattern)
 	case "count":
 		_, isLength := args[0].(length)
-		return !isLength && !isOpaque(args[0]) && !isText(args[0]) || shortTexts(args)
+		if isText(args[0]) {
+			return extentOf(args[0]) <= mostText
+		}
+		return !isLength && !isOpaque(args[0])
 	case "sprintf":
-		return isList(args[1]) && printed(args[0], args[1]) <= maxText
+		_, hasFormat := asString(args[0])
+		return hasFormat && isList(args[1]) && madeOf(name, args) <= mostText
 	case "concat":
-		return isText(args[0]) && allTexts(args[1]) && joined(args[0], args[1]) <= maxText
+		return isText(args[0]) && allTexts(args[1]) && madeOf(name, args) <= mostText
 	case "array.slice":
 		_, isFrom := asInt(args[1])
 		_, isTo := asInt(args[2])
@@ -251,7 +260,11 @@ func (x *evaluation) symbolic(name string, args []value, loc *ast.Location) (val
 	case "sprintf", "lower", "upper":
 		// Defined for every text, but nobody knows what it is.
 		if total(args) {
-			return opaque{limit: limitAt(loc, fmt.Sprintf("the text that %s makes of an unknown part of the request is not known", name)), kind: aText, size: made(name, args)}, yes, nil
+			made, limit := 3*extentOf(args[0]), limitAt(loc, fmt.Sprintf("the text that %s makes of an unknown part of the request is not known", name))
+			if name == "sprintf" {
+				made = madeOf(name, args)
+			}
+			return opaque{limit: limit, kind: aText, size: made}, yes, nil
 		}
 	}
 	return nil, maybe, nil
@@ -486,7 +499,7 @@ func (x *evaluation) trim(name string, t text, cut value) (value, truth, error) 
 
 // join joins a list of words by "/".
 func join(delimiter, v value) value {
-	unknown := opaque{limit: engine.Limit{Reason: "concat over an unknown part of the request is not understood here"}, kind: aText, size: joined(delimiter, v)}
+	unknown := opaque{limit: engine.Limit{Reason: "concat over an unknown part of the request is not understood here"}, kind: aText, size: madeOf("concat", []value{delimiter, v})}
 	l, ok := v.(list)
 	if !ok || !isSlash(delimiter) || l.set || l.open {
 		return unknown

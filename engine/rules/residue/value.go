@@ -65,7 +65,7 @@ type opaque struct {
 	limit engine.Limit
 	// kind is what is known of its type.
 	kind kind
-	// size is the most bytes that it can have; 0 for a part of the request.
+	// size bounds its bytes, if it is a text that a function made; 0 is a request's part.
 	size int
 }
 
