@@ -97,7 +97,7 @@ func (p *partition) judge(start engine.Cell) error {
 			err = errCells
 		}
 		if errors.Is(err, errSteps) || errors.Is(err, errCells) {
-			c.Allowed, c.Limits, err = false, []int{p.number(engine.Limit{Reason: err.Error()})}, nil
+			c.Allowed, c.Limits, err = false, []int{p.number(p.x.located(engine.Limit{Reason: err.Error()}))}, nil
 		}
 		if err != nil {
 			return err
