@@ -35,4 +35,10 @@ func confine(c configuration) error {
 // room is what a child with so much memory may allocate beside what it has reserved at its
 // start. Its collector lets it have half of that for long, and works harder from there on,
 // long before the system ends the process.
-func room(memory uint64, reserved int64) int64 { return max(int64(memory)-reserved, 0) }
+func room(memory uint64, reserved int64) int64 {
+	if underRace {
+		// There is no limit, and the race detector's own memory is a multiple of the program's.
+		return 2 * int64(memory)
+	}
+	return max(int64(memory)-reserved, 0)
+}
