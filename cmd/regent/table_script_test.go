@@ -3,7 +3,6 @@ package main
 import (
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,13 +18,9 @@ import (
 func TestTableScript(t *testing.T) {
 	t.Parallel()
 	const scripts = "testdata/table"
-	files, err := filepath.Glob(scripts + "/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts in %s (%v)", scripts, err)
-	}
 	endpoint := dynamotest.Endpoint(t)
 	testscript.Run(t, testscript.Params{
-		Dir:                 scripts,
+		Files:               scriptsIn(t, scripts),
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -380,6 +380,7 @@ func TestThreeKillsPark(t *testing.T) {
 	}
 	mustAllow(t, p, "globex", platform, good)
 	mustAllow(t, p, "acme", platform, better)
+	p.background.Wait() // they are told meanwhile
 	if len(parking.all) != 1 || parking.tenant != "acme" || parking.all[0].Revision != bad.Digest() ||
 		!parking.all[0].Until.Equal(pass(0).Add(firstCoolDown)) || parking.all[0].Reason != "deadline" {
 		t.Errorf("administrators were told %s %+v", parking.tenant, parking.all)
