@@ -3,6 +3,7 @@
 package leaks
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -19,7 +20,7 @@ const patience = 10 * time.Second
 // left that do not end. Idle connections of HTTP clients are kept on purpose, and are none.
 func Run(m *testing.M) int {
 	status := m.Run()
-	if status != 0 {
+	if status != 0 || fuzzing() {
 		return status
 	}
 	left := others()
@@ -47,4 +48,14 @@ func others() []string {
 	return slices.DeleteFunc(stacks[1:], func(stack string) bool {
 		return strings.Contains(stack, "net/http.(*persistConn)")
 	})
+}
+
+// fuzzing tells that the tests are being fuzzed: then package testing has goroutines of its own.
+func fuzzing() bool {
+	for _, name := range []string{"test.fuzz", "test.fuzzworker"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != f.DefValue {
+			return true
+		}
+	}
+	return false
 }

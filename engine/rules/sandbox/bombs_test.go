@@ -218,6 +218,9 @@ func TestBombs(t *testing.T) {
 // TestWallAlone is the same without filters: whatever OPA does with a policy, the
 // child's limits and its end hold it.
 func TestWallAlone(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector finds nothing in a child; the step wall runs it without")
+	}
 	b := newBombed(t, Config{command: unguardedCommand(t)})
 	for _, bomb := range tried(t, 20) {
 		t.Run(bomb.Name, func(t *testing.T) {
@@ -459,6 +462,9 @@ func forChecker(bomb corpus.Bomb) bool { return bomb.Name[0] == 'k' || bomb.Name
 // within its time, by the filters or by the child's end, and that this process does not grow
 // (REG-02). It is not parallel, for it measures.
 func TestCheckerAndBombs(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector finds nothing in a child; the step wall runs it without")
+	}
 	var c Checker
 	wall := Checker{command: unguardedCommand(t)}
 	t.Cleanup(c.Close)
