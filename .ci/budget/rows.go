@@ -43,9 +43,9 @@ func rows() []row {
 		{what: "both: how much the parent process grows at its highest", limit: 32, show: " MB", pkg: "./engine/rules/sandbox", bench: "BenchmarkHostile", unit: "grown-MB"},
 
 		{what: "token already verified ÷ token verified, `acme`: OPA's part is larger than the signature's", unbounded: true, pkg: eng, bench: "BenchmarkBudget/policy=embedded", unit: "remembered/whole"},
-		{what: "warm request with the rules in a child ÷ sum of the same parts, small policy", unbounded: true, pkg: eng, bench: "BenchmarkBudget/policy=small", unit: "apart/sum"},
-		{what: "the same with `acme`", unbounded: true, pkg: eng, bench: "BenchmarkBudget/policy=embedded", unit: "apart/sum"},
-		{what: "token already verified ÷ token verified, rules in a child, small policy", unbounded: true, pkg: eng, bench: "BenchmarkBudget/policy=small", unit: "apart-remembered/apart"},
+		{what: "warm request with the rules in a child ÷ in the process, small policy", unbounded: true, pkg: eng, bench: "BenchmarkApart/policy=small", unit: "apart/whole"},
+		{what: "the same with `acme`", unbounded: true, pkg: eng, bench: "BenchmarkApart/policy=embedded", unit: "apart/whole"},
+		{what: "token already verified ÷ token verified, rules in a child, small policy", unbounded: true, pkg: eng, bench: "BenchmarkApart/policy=small", unit: "apart-remembered/apart"},
 		{what: "a whole request that compiles `acme`'s policy ÷ one that does not, token remembered", unbounded: true, pkg: eng, bench: "BenchmarkCompilePerRequest", unit: "remembered-x"},
 		{what: "the same, token verified", unbounded: true, pkg: eng, bench: "BenchmarkCompilePerRequest", unit: "whole-x"},
 		{what: "what a child process grows by for each small policy, its collector's garbage included", unbounded: true, show: " KB", pkg: "./engine/rules/sandbox", bench: "BenchmarkChildMemory", unit: "KB/policy"},
